@@ -1,0 +1,213 @@
+"""A tile's probabilities from its logits, and the way back for derivatives.
+
+Each activation is computed once per tile for all terms of a sum, and pulled back once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from typing import TYPE_CHECKING
+
+from .lazy import lazy
+
+if TYPE_CHECKING:
+    from ._xp import Array
+    from .backend import Backend
+    from .reading import Reading
+
+CLIP = 1e-7
+"""Probabilities from outside are clipped to [CLIP, 1 − CLIP] for the logarithm only."""
+
+
+@dataclass
+class Activation:
+    """Probabilities of a tile; `x` (k, C, m) is what the caller passed, widened."""
+
+    backend: Backend
+    x: Array
+
+    @property
+    def p(self) -> Array:
+        """The probabilities, (k, C, m)."""
+        raise NotImplementedError
+
+    @property
+    def q(self) -> Array:
+        """One minus the probabilities."""
+        return 1 - self.p
+
+    @property
+    def log_p(self) -> Array:
+        """The logarithm of the probabilities, finite."""
+        raise NotImplementedError
+
+    @property
+    def log_q(self) -> Array:
+        """The logarithm of one minus the probabilities, finite."""
+        raise NotImplementedError
+
+    def true(self, reading: Reading) -> Array:
+        """p at each pixel's label, (k, 1, m)."""
+        return reading.at_truth(self.p)
+
+    def log_true(self, reading: Reading) -> Array:
+        """log p at each pixel's label, (k, 1, m)."""
+        return reading.at_truth(self.log_p)
+
+    def pull(self, reading: Reading) -> Array:
+        """The derivative by `x`, (k, C, m), weight included, from a reading's slopes."""
+        raise NotImplementedError
+
+
+def _weighted(pulled: Array, reading: Reading) -> Array:
+    return pulled if reading.weight is None else pulled * reading.weight
+
+
+class Softmax(Activation):
+    """Softmax over the classes."""
+
+    @lazy
+    def _parts(self) -> tuple[Array, Array, Array]:
+        return self.backend.softmax(self.x)
+
+    @property
+    def p(self) -> Array:
+        return self._parts[0]
+
+    @lazy
+    def log_p(self) -> Array:
+        _, shift, log_total = self._parts
+        lowest = -float(self.backend.xp.finfo(self.x.dtype).max) / 2
+        return self.backend.maximum(self.x - shift, lowest) - log_total
+
+    def true(self, reading: Reading) -> Array:
+        return reading.at_truth(self.p)
+
+    def log_true(self, reading: Reading) -> Array:
+        _, shift, log_total = self._parts
+        at_label = reading.at_truth(self.x)
+        known = self.backend.xp.astype(reading.labels[:, None, :] >= 0, self.x.dtype)
+        return at_label - known * (shift + log_total)
+
+    def pull(self, reading: Reading) -> Array:
+        """dz = p·(g − Σp·g − Σr) + r, with g the slope by p and r the slope by log p.
+
+        From dp_c = p_c·(dz_c − Σ_k p_k·dz_k) and d log p_c = dz_c − Σ_k p_k·dz_k.
+        """
+        s, b = reading.slopes, self.backend
+        spread = reading.weight is not None and reading.weight.shape[1] > 1
+        if s.p is None and s.log_p is None and not spread:
+            at_truth = s.log_p_true
+            if s.p_true is not None:
+                by_p = s.p_true * self.true(reading)
+                at_truth = by_p if at_truth is None else by_p + at_truth
+            return _weighted(b.softmax_pull(self.p, s.p_class, reading.labels, at_truth), reading)
+        return self._pull_dense(reading)
+
+    def _pull_dense(self, reading: Reading) -> Array:
+        s, xp = reading.slopes, self.backend.xp
+        g, r = xp.zeros_like(self.p), s.log_p
+        for slope in (s.p_class, s.p):
+            g = g if slope is None else g + slope
+        if s.p_true is not None:
+            g = self.backend.add_at(g, reading.labels, s.p_true)
+        if s.log_p_true is not None:
+            r = xp.zeros_like(self.p) if r is None else r
+            r = self.backend.add_at(r, reading.labels, s.log_p_true)
+        g, r = _weighted(g, reading), r if r is None else _weighted(r, reading)
+        mean = xp.sum(self.p * g, axis=1, keepdims=True)
+        if r is None:
+            return self.p * (g - mean)
+        return self.p * (g - mean - xp.sum(r, axis=1, keepdims=True)) + r
+
+
+class Sigmoid(Activation):
+    """Sigmoid of each class."""
+
+    @lazy
+    def p(self) -> Array:
+        return self.backend.sigmoid(self.x)
+
+    @lazy
+    def q(self) -> Array:
+        return self.backend.sigmoid(-self.x)
+
+    @lazy
+    def _finite(self) -> Array:
+        """The logits without infinities, which a target of 0 would turn into NaN."""
+        most = float(self.backend.xp.finfo(self.x.dtype).max) / 2
+        return self.backend.minimum(self.backend.maximum(self.x, -most), most)
+
+    @lazy
+    def log_p(self) -> Array:
+        return -self.backend.softplus(-self._finite)
+
+    @lazy
+    def log_q(self) -> Array:
+        return -self.backend.softplus(self._finite)
+
+    def pull(self, reading: Reading) -> Array:
+        """dz = p·q·g + q·r − p·r', with g, r and r' the slopes by p, log p and log q."""
+        s, pulled = reading.slopes, None
+        g = _sum(s.p_class, s.p)
+        if g is not None:
+            pulled = self.p * self.q * g
+        if s.log_p is not None:
+            pulled = _sum(pulled, self.q * s.log_p)
+        if s.log_q is not None:
+            pulled = _sum(pulled, -(self.p * s.log_q))
+        pulled = _sum(pulled, s.z)
+        return _weighted(self.backend.xp.zeros_like(self.x) if pulled is None else pulled, reading)
+
+
+class Probability(Activation):
+    """Probabilities from outside, never renormalised."""
+
+    @property
+    def p(self) -> Array:
+        return self.x
+
+    @lazy
+    def log_p(self) -> Array:
+        return self._log(self.p)
+
+    @lazy
+    def log_q(self) -> Array:
+        return self._log(self.q)
+
+    def _log(self, p: Array) -> Array:
+        b = self.backend
+        return b.xp.log(b.minimum(b.maximum(p, CLIP), 1 - CLIP))
+
+    def log_true(self, reading: Reading) -> Array:
+        known = self.backend.xp.astype(reading.labels[:, None, :] >= 0, self.x.dtype)
+        return self._log(self.true(reading)) * known
+
+    def pull(self, reading: Reading) -> Array:
+        """dp = g + r/p − r'/q, without the logarithms where they are clipped."""
+        s, b = reading.slopes, self.backend
+        pulled = _sum(s.p_class, s.p)
+        if s.log_p is not None:
+            pulled = _sum(pulled, s.log_p * self._inverse(self.p))
+        if s.log_q is not None:
+            pulled = _sum(pulled, -(s.log_q * self._inverse(self.q)))
+        pulled = b.xp.zeros_like(self.x) if pulled is None else pulled + b.xp.zeros_like(self.x)
+        at_truth = s.p_true
+        if s.log_p_true is not None:
+            at_truth = _sum(at_truth, s.log_p_true * self._inverse(self.true(reading)))
+        if at_truth is not None:
+            pulled = b.add_at(pulled, reading.labels, at_truth)
+        return _weighted(pulled, reading)
+
+    def _inverse(self, p: Array) -> Array:
+        """1/p where the logarithm of p is not clipped, else 0."""
+        xp = self.backend.xp
+        free = (p >= CLIP) & (p <= 1 - CLIP)
+        return xp.where(free, 1 / xp.where(free, p, xp.ones_like(p)), xp.zeros_like(p))
+
+
+def _sum(a: Array | None, b: Array | None) -> Array | None:
+    if a is None:
+        return b
+    return a if b is None else a + b

@@ -1,0 +1,272 @@
+"""PyTorch: tiles in eager mode, one piece of pure functions where a graph or trace is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from .. import _xp
+from .._xp import Array, Device, Dtype, Namespace
+from ..backend import Backend
+from ..engine import Problem
+
+if TYPE_CHECKING:
+    from ..engine import Measured
+    from ..loss import Loss
+    from ..tiles import Block
+
+_INTEGRAL = (
+    torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64,
+    torch.uint16, torch.uint32, torch.uint64,
+)  # fmt: skip
+_KINDS = {
+    "bool": (torch.bool,),
+    "integral": _INTEGRAL,
+    "real floating": (torch.float64, torch.float32, torch.float16, torch.bfloat16),
+}
+
+
+class TorchBackend(Backend):
+    """torch tensors, by functions that autograd, torch.func and torch.compile can trace."""
+
+    name = "torch"
+
+    def owns(self, x: Array) -> bool:
+        return isinstance(x, torch.Tensor)
+
+    def device(self, x: Array) -> Device:
+        return x.device
+
+    def accumulator(self, dtype: Dtype, device: Device) -> Dtype:
+        return torch.float32 if device.type == "mps" else torch.float64
+
+    def isdtype(self, x: Array, kind: str | tuple[str, ...]) -> bool:
+        kinds = (kind,) if isinstance(kind, str) else kind
+        return any(x.dtype in _KINDS[k] for k in kinds)
+
+    def concrete(self, x: Array) -> bool:
+        return False
+
+    def on_host(self, x: Array) -> bool:
+        return bool(x.device.type == "cpu")
+
+    def refuse_gradient(self, name: str, x: Array) -> None:
+        if x.requires_grad:
+            raise TypeError(
+                f"{name} requires a gradient; gradients flow to pred only; "
+                f"pass {name}.detach()"
+            )
+
+    def extent(self, x: Array) -> tuple[float, float]:
+        low, high = torch.aminmax(x)
+        return float(low), float(high)
+
+    def tile_limit(self, x: Array, size: int) -> int:
+        return size
+
+    def maximum(self, x: Array, value: float) -> Array:
+        return torch.clamp(x, min=value)
+
+    def minimum(self, x: Array, value: float) -> Array:
+        return torch.clamp(x, max=value)
+
+    def softmax(self, z: Array) -> tuple[Array, Array, Array]:
+        shift = torch.amax(z, 1, keepdim=True).detach()
+        log_total = torch.logsumexp(z - shift, 1, keepdim=True)
+        return torch.softmax(z, 1), shift, log_total
+
+    def sigmoid(self, z: Array) -> Array:
+        return torch.sigmoid(z)
+
+    def softplus(self, z: Array) -> Array:
+        return -torch.nn.functional.logsigmoid(-z)
+
+    def take_at(self, x: Array, labels: Array) -> Array:
+        known = (labels >= 0) & (labels < x.shape[1])
+        index = torch.where(known, labels, 0)[:, None, :]
+        shape = (labels.shape[0], x.shape[1], labels.shape[1])
+        return torch.gather(x.expand(shape), 1, index) * known[:, None, :]
+
+    def value(self, loss: Loss, pred: Array, target: Array, weight: Array | None) -> Array:
+        refused = (target, weight)
+        for name, x in zip(("target", "weight"), refused, strict=True):
+            if isinstance(x, torch.Tensor):
+                self.refuse_gradient(name, x)
+        if not pred.requires_grad and not torch._C._functorch.is_functorch_wrapped_tensor(pred):
+            return super().value(loss, pred, target, weight)
+        return _Call.apply(_State(self, loss), pred, target, weight)
+
+    def value_and_grad(
+        self,
+        loss: Loss,
+        pred: Array,
+        target: Array,
+        weight: Array | None,
+        cotangent: Array | None,
+        statistics: Sequence[Measured] | None,
+    ) -> tuple[Array, Array]:
+        with torch.no_grad():
+            return super().value_and_grad(loss, pred, target, weight, cotangent, statistics)
+
+    def statistics(
+        self, loss: Loss, pred: Array, target: Array, weight: Array | None
+    ) -> tuple[list[Measured], Dtype]:
+        with torch.no_grad():
+            return super().statistics(loss, pred, target, weight)
+
+    def forward(
+        self, state: _State, pred: Array, target: Array, weight: Array | None
+    ) -> Array:
+        """The value, for autograd."""
+        problem = Problem(self, state.loss, pred, target, weight)
+        return problem.score(problem.measure())[0]
+
+    def backward(
+        self, state: _State, cotangent: Array, pred: Array, target: Array, weight: Array | None
+    ) -> Array:
+        """The gradient, for autograd: a differentiable function of `pred` and `cotangent`."""
+        problem = Problem(self, state.loss, pred, target, weight)
+        _, slopes = problem.score(problem.measure())
+        return problem.gradient(slopes, cotangent)
+
+
+class EagerBackend(TorchBackend):
+    """torch tensors outside of any trace: tiles in place, without a graph."""
+
+    def __init__(self, xp: Namespace, graph: TorchBackend) -> None:
+        super().__init__(xp)
+        self._graph = graph
+
+    def concrete(self, x: Array) -> bool:
+        return True
+
+    def tile_limit(self, x: Array, size: int) -> int:
+        return self.tile_elements if self.on_host(x) else 1 << 24
+
+    def contiguous(self, x: Array) -> Array:
+        return x.contiguous()
+
+    def softmax(self, z: Array) -> tuple[Array, Array, Array]:
+        shift = torch.amax(z, 1, keepdim=True)
+        e = (z - shift).exp_()
+        total = torch.sum(e, 1, keepdim=True)
+        return e.div_(total), shift, total.log_()
+
+    def softmax_pull(
+        self, p: Array, slope: Array | None, labels: Array | None, at_truth: Array | None
+    ) -> Array:
+        if slope is None:
+            pulled = torch.mul(p, at_truth).neg_()
+        else:
+            mean = torch.matmul(slope.permute(0, 2, 1), p)
+            pulled = torch.sub(slope, mean if at_truth is None else mean.add_(at_truth)).mul_(p)
+        if at_truth is None or labels is None:
+            return pulled
+        return self.add_at(pulled, labels, at_truth)
+
+    def add_at(self, x: Array, labels: Array, values: Array) -> Array:
+        known = (labels >= 0) & (labels < x.shape[1])
+        index = torch.where(known, labels, 0)[:, None, :]
+        return x.scatter_add_(1, index, values * known[:, None, :])
+
+    def sum_pixels(self, x: Array, weight: Array | None, dtype: Dtype) -> Array:
+        # the float32 sum over adjacent pixels is a cascade: its error does not grow with them
+        summed = torch.sum(x if weight is None else x * weight, -1)
+        return summed.to(dtype)
+
+    def sum_classes(self, values: Array, labels: Array, classes: int, dtype: Dtype) -> Array:
+        bins = self._bins(labels, classes)
+        summed = torch.bincount(
+            bins, values.reshape(-1), minlength=labels.shape[0] * (classes + 1)
+        )
+        return summed.reshape(labels.shape[0], classes + 1)[:, :classes].to(dtype)
+
+    def count_classes(self, labels: Array, classes: int) -> Array:
+        bins = self._bins(labels, classes)
+        counts = torch.bincount(bins, minlength=labels.shape[0] * (classes + 1))
+        return counts.reshape(labels.shape[0], classes + 1)[:, :classes]
+
+    @staticmethod
+    def _bins(labels: Array, classes: int) -> Array:
+        """A bin per sample and label, with one more for what is no class."""
+        known = (labels >= 0) & (labels < classes)
+        bins = torch.where(known, labels, classes)
+        if labels.shape[0] > 1:
+            offset = torch.arange(labels.shape[0], device=labels.device) * (classes + 1)
+            bins = bins + offset[:, None]
+        return bins.reshape(-1)
+
+    def scoring(self, arrays: Sequence[Array]) -> tuple[Backend, Sequence[Array]]:
+        if all(isinstance(a, torch.Tensor) and a.device.type == "cpu" for a in arrays):
+            from .numpy import BACKEND as NUMPY
+
+            return NUMPY, [a.numpy() for a in arrays]
+        return super().scoring(arrays)
+
+    def scored(self, x: Array, like: Array, dtype: Dtype) -> Array:
+        return torch.as_tensor(x, dtype=dtype, device=like.device)
+
+    def forward(
+        self, state: _State, pred: Array, target: Array, weight: Array | None
+    ) -> Array:
+        state.problem = Problem(self, state.loss, pred, target, weight)
+        value, state.slopes = state.problem.score(state.problem.measure())
+        return value
+
+    def backward(
+        self, state: _State, cotangent: Array, pred: Array, target: Array, weight: Array | None
+    ) -> Array:
+        if torch.is_grad_enabled():
+            return self._graph.backward(state, cotangent, pred, target, weight)
+        return state.problem.gradient(state.slopes, cotangent)
+
+
+class _State:
+    """What one call keeps between forward and backward, beside the tensors."""
+
+    def __init__(self, backend: TorchBackend, loss: Loss) -> None:
+        self.backend = backend
+        self.loss = loss
+        self.problem: Any = None
+        self.slopes: Any = None
+
+
+class _Call(torch.autograd.Function):
+    """One node of the graph for all losses."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(
+        state: _State, pred: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None
+    ) -> torch.Tensor:
+        return state.backend.forward(state, pred, target, weight)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        state, *tensors = inputs
+        ctx.state = state
+        ctx.save_for_backward(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[Any, ...]:
+        state: _State = ctx.state
+        pred, target, weight = ctx.saved_tensors
+        return None, state.backend.backward(state, cotangent, pred, target, weight), None, None
+
+
+_NAMESPACE = _xp.namespace(torch.empty(0))
+_GRAPH = TorchBackend(_NAMESPACE)
+_EAGER = EagerBackend(_NAMESPACE, _GRAPH)
+
+
+def backend(x: torch.Tensor) -> TorchBackend:
+    """The backend for a tensor, by whether its operations are being traced."""
+    if torch.compiler.is_compiling():
+        return _GRAPH
+    plain = type(x) is torch.Tensor or type(x) is torch.nn.Parameter
+    if plain and not torch._C._functorch.is_functorch_wrapped_tensor(x):
+        return _EAGER
+    return _GRAPH

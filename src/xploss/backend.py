@@ -1,0 +1,277 @@
+"""What the engine asks of an array library, answered with the Array API standard alone.
+
+An adapter overrides what its library does faster, and hooks the gradient into its autodiff.
+Shapes: k samples, C classes and m pixels of a tile, pixels last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from . import _xp
+from ._xp import Array, Device, Dtype, Namespace
+from .engine import Problem, check_cotangent
+from .scoring import add_values, score_term
+
+if TYPE_CHECKING:
+    from .engine import Measured
+    from .loss import Loss
+    from .tiles import Block, Grid
+
+class Backend:
+    """The generic backend: any namespace that array-api-compat recognises, on one thread."""
+
+    name: ClassVar[str] = "generic"
+    tile_elements: ClassVar[int] = 1 << 18
+
+    def __init__(self, xp: Namespace) -> None:
+        self.xp = xp
+
+    # facts
+
+    def compute_dtype(self, dtype: Dtype) -> Dtype:
+        """The dtype in which a tile is computed, and of the result."""
+        return self.xp.float64 if dtype == self.xp.float64 else self.xp.float32
+
+    def accumulator(self, dtype: Dtype, device: Device) -> Dtype:
+        """The dtype in which tiles are added up: float64 where the device has it."""
+        return self.xp.float64
+
+    def index_dtype(self) -> Dtype:
+        """The dtype of labels within a tile, and of counts."""
+        return self.xp.int64
+
+    def device(self, x: Array) -> Device:
+        return _xp.device(x)
+
+    def concrete(self, x: Array) -> bool:
+        """Whether `x` has values that Python can look at (not under a trace)."""
+        return True
+
+    def on_host(self, x: Array) -> bool:
+        """Whether looking at values of `x` costs no device synchronisation."""
+        return str(self.device(x)).lower().startswith("cpu")
+
+    def refuse_gradient(self, name: str, x: Array) -> None:
+        """Raise TypeError if `x`, not `pred`, asks for a gradient."""
+
+    def owns(self, x: Array) -> bool:
+        """Whether `x` is an array of this library."""
+        return _xp.is_array(x) and _xp.namespace(x) is self.xp
+
+    def isdtype(self, x: Array, kind: str | tuple[str, ...]) -> bool:
+        """Whether the dtype of `x` is of a kind, in the words of the standard."""
+        return bool(self.xp.isdtype(x.dtype, kind))
+
+    def extent(self, x: Array) -> tuple[float, float]:
+        """The smallest and the largest value."""
+        return float(self.xp.min(x)), float(self.xp.max(x))
+
+    def tile_limit(self, x: Array, size: int) -> int:
+        """How many elements a tile of `x` may have."""
+        return self.tile_elements
+
+    # walks
+
+    def scoring(self, arrays: Sequence[Array]) -> tuple[Backend, Sequence[Array]]:
+        """Where small arrays are scored: their own library unless another is faster."""
+        return self, arrays
+
+    def scored(self, x: Array, like: Array, dtype: Dtype) -> Array:
+        """Bring an array out of `scoring` back beside `like`."""
+        return self.xp.astype(x, dtype, copy=False)
+
+    def cut(self, x: Array, block: Block) -> Array:
+        """The block of `x`, (N, C, n)."""
+        rows = slice(block.sample, block.sample + block.samples)
+        return x[rows, :, block.pixel : block.pixel + block.pixels]
+
+    def rows(self, x: Array, block: Block) -> Array:
+        """The samples of `block` in an array of one row per sample, or of one row for all."""
+        if x.shape[0] == 1:
+            return x
+        return x[block.sample : block.sample + block.samples, ...]
+
+    def fold(
+        self,
+        grid: Grid,
+        measure: Callable[[Block], list[Measured]],
+        per_sample: Sequence[bool],
+    ) -> list[Measured]:
+        """Add the statistics of each term over all blocks; stack those per sample."""
+        rows = [
+            [_added(column) for column in zip(*self.map(measure, blocks), strict=True)]
+            for blocks in grid.by_samples()
+        ]
+        return [
+            tuple(self.xp.concat(column, axis=0) for column in zip(*term, strict=True))
+            if stacked
+            else _added(term)
+            for term, stacked in zip(zip(*rows, strict=True), per_sample, strict=True)
+        ]
+
+    def map(self, function: Callable[[Block], Any], blocks: Iterable[Block]) -> list[Any]:
+        """`function` of each block, in order."""
+        return [function(block) for block in blocks]
+
+    def fill(
+        self,
+        grid: Grid,
+        function: Callable[[Block], Array],
+        dtype: Dtype,
+        make: Callable[[], Array],
+    ) -> Array:
+        """An array as `make` gives it, whose blocks are those that `function` returns."""
+        blocks = list(grid)
+        if len(blocks) == 1:
+            return self.xp.astype(function(blocks[0]), dtype, copy=False)
+        out = make()
+
+        def write(block: Block) -> None:
+            rows = slice(block.sample, block.sample + block.samples)
+            pixels = slice(block.pixel, block.pixel + block.pixels)
+            out[rows, :, pixels] = self.xp.astype(function(block), dtype, copy=False)
+
+        self.map(write, blocks)
+        return out
+
+    def add_samples(self, x: Array) -> Array:
+        """Σ over the samples, axis 0, which is kept."""
+        return x if x.shape[0] == 1 else self.xp.sum(x, axis=0, keepdims=True, dtype=x.dtype)
+
+    # kernels on tiles
+
+    def equals(self, x: Array, value: int) -> Array:
+        """Where `x` is an integer, which may lie outside its dtype."""
+        xp = self.xp
+        if self.isdtype(x, "bool"):
+            return x if value == 1 else ~x if value == 0 else xp.zeros_like(x)
+        if self.isdtype(x, "integral"):
+            limits = xp.iinfo(x.dtype)
+            if not limits.min <= value <= limits.max:
+                return xp.zeros_like(x, dtype=xp.bool)
+        return x == value
+
+    def somewhere(self, mask: Array | None) -> Array | None:
+        """`mask`, or None if it is known to hold nowhere."""
+        if mask is None or not (self.concrete(mask) and self.on_host(mask)):
+            return mask
+        return mask if bool(self.xp.any(mask)) else None
+
+    def contiguous(self, x: Array) -> Array:
+        """`x` with its pixels adjacent in memory, where the library knows strides."""
+        return x
+
+    def maximum(self, x: Array, value: float) -> Array:
+        """The larger of each element and a number."""
+        return self.xp.maximum(x, self.constant(value, x))
+
+    def minimum(self, x: Array, value: float) -> Array:
+        """The smaller of each element and a number."""
+        return self.xp.minimum(x, self.constant(value, x))
+
+    def constant(self, values: Any, like: Array) -> Array:
+        """Numbers as an array beside `like`, of its dtype."""
+        return self.xp.asarray(values, dtype=like.dtype, device=self.device(like))
+
+    def softmax(self, z: Array) -> tuple[Array, Array, Array]:
+        """Softmax over axis 1, the maximum that was subtracted, and the log of the sum after."""
+        xp = self.xp
+        shift = xp.max(z, axis=1, keepdims=True)
+        e = xp.exp(z - shift)
+        total = xp.sum(e, axis=1, keepdims=True)
+        return e / total, shift, xp.log(total)
+
+    def sigmoid(self, z: Array) -> Array:
+        e = self.xp.exp(-self.xp.abs(z))
+        return self.xp.where(z >= 0, 1 / (1 + e), e / (1 + e))
+
+    def softplus(self, z: Array) -> Array:
+        """log(1 + exp(z)), to full precision on both sides."""
+        return self.maximum(z, 0.0) + self.xp.log1p(self.xp.exp(-self.xp.abs(z)))
+
+    def softmax_pull(
+        self, p: Array, slope: Array | None, labels: Array | None, at_truth: Array | None
+    ) -> Array:
+        """p·(slope − Σp·slope − u) + onehot·u, where u is `at_truth`, (k, 1, m)."""
+        xp = self.xp
+        if slope is None:
+            pulled = -p * at_truth
+        else:
+            mean = xp.sum(p * slope, axis=1, keepdims=True)
+            pulled = p * (slope - (mean if at_truth is None else mean + at_truth))
+        if at_truth is None or labels is None:
+            return pulled
+        return self.add_at(pulled, labels, at_truth)
+
+    def one_hot(self, labels: Array, classes: int, dtype: Dtype) -> Array:
+        """(k, C, m) from labels (k, m); a label that is no class has no one."""
+        index = self.xp.arange(classes, dtype=labels.dtype, device=self.device(labels))
+        return self.xp.astype(labels[:, None, :] == index[None, :, None], dtype, copy=False)
+
+    def take_at(self, x: Array, labels: Array) -> Array:
+        """`x` (k|1, C, m|1) at each pixel's label, (k, 1, m); 0 where the label is no class."""
+        truth = self.one_hot(labels, x.shape[1], self.xp.bool)
+        zero = self.xp.zeros_like(x)
+        return self.xp.sum(self.xp.where(truth, x, zero), axis=1, keepdims=True, dtype=x.dtype)
+
+    def add_at(self, x: Array, labels: Array, values: Array) -> Array:
+        """`x` (k, C, m) plus `values` (k, 1, m) at each pixel's label; `x` may be reused."""
+        return x + self.one_hot(labels, x.shape[1], x.dtype) * values
+
+    def sum_pixels(self, x: Array, weight: Array | None, dtype: Dtype) -> Array:
+        """Σ weight·x over the pixels: (k, C) from (k, C, m) and a weight (k, 1|C, m)."""
+        return self.xp.sum(x if weight is None else x * weight, axis=-1, dtype=dtype)
+
+    def sum_classes(self, values: Array, labels: Array, classes: int, dtype: Dtype) -> Array:
+        """Σ values (k, 1, m) of the pixels of each label, (k, C)."""
+        truth = self.one_hot(labels, classes, values.dtype)
+        return self.xp.sum(truth * values, axis=-1, dtype=dtype)
+
+    def count_classes(self, labels: Array, classes: int) -> Array:
+        """The number of pixels of each label, (k, C), in integers."""
+        truth = self.one_hot(labels, classes, self.xp.bool)
+        return self.xp.sum(self.xp.astype(truth, labels.dtype), axis=-1, dtype=labels.dtype)
+
+    # the entries that autodiff hooks into
+
+    def value(self, loss: Loss, pred: Array, target: Array, weight: Array | None) -> Array:
+        """The value of the loss, differentiable where the library has autodiff."""
+        problem = Problem(self, loss, pred, target, weight)
+        return problem.score(problem.measure())[0]
+
+    def value_and_grad(
+        self,
+        loss: Loss,
+        pred: Array,
+        target: Array,
+        weight: Array | None,
+        cotangent: Array | None,
+        statistics: Sequence[Measured] | None,
+    ) -> tuple[Array, Array]:
+        """The value, and the gradient of Σ cotangent·value."""
+        problem = Problem(self, loss, pred, target, weight)
+        value, slopes = problem.score(problem.measure() if statistics is None else statistics)
+        check_cotangent(self, value, cotangent)
+        return value, problem.gradient(slopes, cotangent)
+
+    def statistics(
+        self, loss: Loss, pred: Array, target: Array, weight: Array | None
+    ) -> tuple[list[Measured], Dtype]:
+        """The statistics of each term, and the dtype of the value."""
+        problem = Problem(self, loss, pred, target, weight)
+        return problem.measure(), problem.dtype
+
+    def from_statistics(self, loss: Loss, parts: Sequence[Measured], dtype: Dtype) -> Array:
+        """The value from the statistics of each term."""
+        scores = [
+            score_term(self, factor, term, part).value
+            for (factor, term), part in zip(loss.terms, parts, strict=True)
+        ]
+        return add_values(loss, [self.scored(score, parts[0][0], dtype) for score in scores])
+
+
+def _added(parts: Sequence[Measured]) -> Measured:
+    """The sum of statistics."""
+    return tuple(sum(column[1:], start=column[0]) for column in zip(*parts, strict=True))

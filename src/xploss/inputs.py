@@ -1,0 +1,213 @@
+"""Every check of a call, and the layout of its arrays as (sample, class, pixel)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._xp import Array
+    from .backend import Backend
+    from .loss import Term
+
+@dataclass(frozen=True)
+class Laid:
+    """A call's arrays as (sample, class, pixel), for one way of reading them.
+
+    `target` is (N, 1, n) if `labels`, else (N, C, n); `weight` is None or (N, 1|C, n).
+    """
+
+    pred: Array
+    target: Array
+    weight: Array | None
+    labels: bool
+    shape: tuple[int, ...]
+    class_axis: int | None
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        samples, classes, pixels = self.pred.shape
+        return samples, classes, pixels
+
+
+def lay_out(
+    backend: Backend, term: Term, pred: Array, target: Array, weight: Array | None
+) -> Laid:
+    """Check all static facts of a call, and lay its arrays out."""
+    _check_arrays(backend, pred, target, weight)
+    shape = tuple(pred.shape)
+    axis = _class_axis(term, shape)
+    if 0 in shape:
+        raise ValueError(
+            f"pred has shape {shape}: a loss over an empty batch is undefined; "
+            "skip the batch, or pass at least one sample and one pixel"
+        )
+    labels = _target_is_labels(term, shape, tuple(target.shape), axis)
+    _check_target_dtype(backend, term, target, labels)
+    if weight is not None:
+        _check_weight(backend, term, shape, weight, axis)
+    return Laid(
+        pred=planes(backend, pred, axis, len(shape)),
+        target=planes(backend, target, axis, len(shape)),
+        weight=None if weight is None else planes(backend, weight, axis, len(shape)),
+        labels=labels,
+        shape=shape,
+        class_axis=axis,
+    )
+
+
+def check_term(term: Term, laid: Laid) -> None:
+    """Check what a term's own parameters ask of a call."""
+    term.check_classes(laid.sizes[1])
+    if term.mode == "multiclass" and not laid.labels and term.ignore_index is not None:
+        raise ValueError(
+            f"ignore_index is {term.ignore_index} and target is dense, in the shape of pred "
+            f'{laid.shape}: a dense target of mode "multiclass" holds no labels; pass labels of '
+            f"shape {_without(laid.shape, laid.class_axis)}, or leave pixels out by weight=0"
+        )
+
+
+def restore(backend: Backend, planes: Array, laid: Laid) -> Array:
+    """Planes (N, C, n), or those of some classes, in the layout of `pred`."""
+    xp, shape, axis = backend.xp, laid.shape, laid.class_axis
+    if axis is None:
+        return xp.reshape(planes, shape)
+    planes = xp.reshape(planes, (shape[0], planes.shape[1], *_without(shape, axis)[1:]))
+    return planes if axis == 1 else xp.moveaxis(planes, 1, axis)
+
+
+def restore_map(backend: Backend, plane: Array, laid: Laid) -> Array:
+    """A plane (N, 1, n) as a map of pixels, (N, *S)."""
+    return backend.xp.reshape(plane, _without(laid.shape, laid.class_axis))
+
+
+def planes(backend: Backend, x: Array, axis: int | None, ndim: int | None = None) -> Array:
+    """`x` as (N, C or 1, n), a view where its strides allow one; `ndim` is that of `pred`."""
+    xp, shape = backend.xp, tuple(x.shape)
+    if axis is None or (ndim is not None and len(shape) < ndim):
+        return xp.reshape(x, (shape[0], 1, -1))
+    if axis != 1:
+        x = xp.moveaxis(x, axis, 1)
+    return xp.reshape(x, (shape[0], shape[axis], -1))
+
+
+def _check_arrays(backend: Backend, pred: Array, target: Array, weight: Array | None) -> None:
+    device = backend.device(pred)
+    for name, x in (("target", target), ("weight", weight)):
+        if x is None and name == "weight":
+            continue
+        if not backend.owns(x):
+            raise TypeError(
+                f"{name} is a {_type(x)} and pred a {_type(pred)}; expected arrays of one "
+                f"library; convert {name} to a {_type(pred)}"
+            )
+        if backend.device(x) != device:
+            raise ValueError(
+                f"{name} is on device {backend.device(x)} and pred on {device}; expected one "
+                f"device; move {name} to {device}"
+            )
+        backend.refuse_gradient(name, x)
+    if not backend.isdtype(pred, "real floating") or pred.dtype.itemsize > 8:
+        raise TypeError(
+            f"pred has dtype {pred.dtype}; expected a floating dtype of at most 64 bits; "
+            "convert pred to float32, and do not take its argmax"
+        )
+
+
+def _type(x: Any) -> str:
+    return f"{type(x).__module__.partition('.')[0]}.{type(x).__name__}".removeprefix("builtins.")
+
+
+def _class_axis(term: Term, shape: tuple[int, ...]) -> int | None:
+    """The class axis of `pred`, not negative; None in binary mode, where it says nothing."""
+    if term.mode == "binary":
+        if not shape:
+            raise ValueError('pred has shape (); mode "binary" expects (N, *S); add a batch axis')
+        return None
+    axis = term.class_axis
+    axis = axis + len(shape) if axis < 0 else axis
+    if not 1 <= axis < len(shape):
+        raise ValueError(
+            f'pred has shape {shape} and class_axis is {term.class_axis}; mode "{term.mode}" '
+            "expects (N, C, *S) with the samples first and the classes at class_axis"
+        )
+    if term.mode == "multiclass" and shape[axis] < 2:
+        raise ValueError(
+            f"pred has shape {shape}, so {shape[axis]} class at class_axis={term.class_axis}; "
+            'mode "multiclass" expects at least 2; use mode="binary" for one foreground class'
+        )
+    return axis
+
+
+def _without(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
+    return shape if axis is None else shape[:axis] + shape[axis + 1 :]
+
+
+def _singleton(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    return (*shape[:axis], 1, *shape[axis + 1 :])
+
+
+def _binary_shapes(term: Term, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The shapes that hold the entries of a binary `pred`, with or without a class axis."""
+    shapes = [shape]
+    axis = term.class_axis
+    at = axis + len(shape) if axis < 0 else axis
+    if 1 <= at < len(shape) and shape[at] == 1:
+        shapes.append(shape[:at] + shape[at + 1 :])
+    longer = axis + len(shape) + 1 if axis < 0 else axis
+    if 1 <= longer <= len(shape):
+        shapes.append((*shape[:longer], 1, *shape[longer:]))
+    return shapes
+
+
+def _target_is_labels(
+    term: Term, shape: tuple[int, ...], target: tuple[int, ...], axis: int | None
+) -> bool:
+    """Whether `target` holds class labels rather than one number per class."""
+    if axis is None:
+        if target in (expected := _binary_shapes(term, shape)):
+            return False
+        hint = 'mode="multiclass" takes one channel per class; ' if len(shape) > 1 else ""
+    else:
+        if target == shape:
+            return False
+        expected = [_without(shape, axis), _singleton(shape, axis), shape]
+        if target in expected:
+            return True
+        hint = "check class_axis; "
+    raise ValueError(
+        f"target has shape {target} and pred {shape}; mode \"{term.mode}\" with "
+        f"class_axis={term.class_axis} expects target of shape "
+        f"{' or '.join(map(str, expected))}; {hint}nothing is broadcast"
+    )
+
+
+def _check_target_dtype(backend: Backend, term: Term, target: Array, labels: bool) -> None:
+    if backend.isdtype(target, ("bool", "integral")):
+        return
+    if labels or not backend.isdtype(target, "real floating"):
+        kind = "labels of an integer or bool dtype" if labels else "an integer, bool or float dtype"
+        raise TypeError(
+            f"target has shape {tuple(target.shape)} and dtype {target.dtype}; expected {kind}; "
+            "convert the target, for example to int64"
+        )
+
+
+def _check_weight(
+    backend: Backend, term: Term, shape: tuple[int, ...], weight: Array, axis: int | None
+) -> None:
+    if not backend.isdtype(weight, ("bool", "real floating")):
+        raise TypeError(
+            f"weight has dtype {weight.dtype}; expected a floating or bool dtype; "
+            "convert it, for example to float32"
+        )
+    given = tuple(weight.shape)
+    if axis is None:
+        expected = _binary_shapes(term, shape)
+    else:
+        expected = [_without(shape, axis), _singleton(shape, axis), shape]
+    if given not in expected:
+        raise ValueError(
+            f"weight has shape {given} and pred {shape}; expected weight of shape "
+            f"{' or '.join(map(str, expected))}; nothing is broadcast"
+        )

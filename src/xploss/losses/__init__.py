@@ -1,0 +1,1 @@
+"""The losses, one family per file; none of them names a framework."""

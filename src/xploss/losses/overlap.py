@@ -1,0 +1,239 @@
+"""Dice, Jaccard, Tversky and F-beta: losses of the overlap of prediction and target.
+
+All four are one score, Tversky's, with the sums I = Σ w·min(p, t), P = Σ w·p and T = Σ w·t:
+
+    1 − score = E / (I + E + s),  E = α·(P − I) + β·(T − I)
+
+Dice is α = β = 1/2 with half the smoothing, Jaccard α = β = 1, F-beta α = 1/(1 + b²).
+"""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, Literal
+
+from .. import parameters
+from ..loss import Term
+
+if TYPE_CHECKING:
+    from .._xp import Array
+    from ..activations import Activation
+    from ..backend import Backend
+    from ..reading import Reading
+
+LOG_OFFSET = 1e-7
+"""Added to the score under the logarithm, which makes it finite everywhere."""
+
+
+@dataclass(frozen=True, repr=False)
+class RegionLoss(Term):
+    """A loss per class and region, scored from the statistics (I, P, T, W).
+
+    I, P and T are as `overlap` says, W = Σ w; each (R, C). A subclass defines `region_loss`.
+    """
+
+    _: KW_ONLY
+    per_image: bool = False
+    overlap: Literal["min", "product", "squared"] = "min"
+    absent: Literal["keep", "skip", "zero"] = "keep"
+    average: Literal["macro", "micro"] = "macro"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parameters.flag("per_image", self.per_image)
+        parameters.choice("overlap", self.overlap, ("min", "product", "squared"))
+        parameters.choice("absent", self.absent, ("keep", "skip", "zero"))
+        parameters.choice("average", self.average, ("macro", "micro"))
+        if self.average == "micro" and self.class_weights is not None:
+            raise ValueError(
+                f'class_weights is {self.class_weights} and average is "micro", which adds the '
+                'classes before the score; expected None; use average="macro" to weigh classes'
+            )
+
+    def region_loss(
+        self, statistics: tuple[Array, ...], backend: Backend
+    ) -> tuple[Array, Array, Array]:
+        """The loss of each class (R, C), and its derivatives by I and by P."""
+        raise NotImplementedError
+
+    def measure(self, activation: Activation, reading: Reading) -> tuple[Array, ...]:
+        p = activation.p
+        power = 2 if self.overlap == "squared" else None
+        if reading.labels is not None:
+            overlap = reading.sum_true(activation.true(reading))
+        elif self.overlap == "min":
+            overlap = reading.sum(reading.backend.xp.minimum(p, reading.truth))
+        else:
+            overlap = reading.sum(p * reading.truth)
+        predicted = reading.sum(p if power is None else p * p)
+        return overlap, predicted, reading.mass_of(power), reading.size
+
+    def score(
+        self, statistics: tuple[Array, ...], backend: Backend
+    ) -> tuple[Array, Array, tuple[Array, ...]]:
+        overlap, _, mass, size = statistics
+        classes = overlap.shape[1]
+        xp, weights = backend.xp, backend.constant(self.weights(classes), overlap)[None, :]
+        counted = xp.astype(weights > 0, overlap.dtype)
+        if self.average == "micro":
+            statistics = tuple(xp.sum(s * counted, axis=1, keepdims=True) for s in statistics)
+            _, _, mass, size = statistics
+            weights = xp.ones_like(mass)
+        losses, by_overlap, by_predicted = self.region_loss(statistics, backend)
+        share = share_of_classes(self, weights, mass, size, backend)
+        if self.average == "micro":
+            by_overlap, by_predicted = by_overlap * counted, by_predicted * counted
+        return losses, share, (by_overlap, by_predicted)
+
+    def pull(
+        self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]
+    ) -> None:
+        by_overlap, by_predicted = (slope[:, :, None] for slope in slopes)
+        xp, p = reading.backend.xp, activation.p
+        if self.overlap == "squared":
+            reading.slopes.add("p", 2 * by_predicted * p)
+        else:
+            reading.slopes.add("p_class", by_predicted)
+        if reading.labels is not None:
+            reading.slopes.add("p_true", reading.at_truth(by_overlap))
+            return
+        t = reading.truth
+        if self.overlap == "min" and not reading.hard:
+            # d min(p, t)/dp: 1 below t, 0 above, and t where they are equal
+            t = xp.where(p < t, xp.ones_like(t), xp.where(p > t, xp.zeros_like(t), t))
+        reading.slopes.add("p", by_overlap * t)
+
+
+def share_of_classes(
+    term: Term, weights: Array, mass: Array, size: Array, backend: Backend
+) -> Array:
+    """The factor of each class's loss in the value, (R, C), from Σ w·t and Σ w.
+
+    Classes without a target pixel are treated as ``absent`` says; samples without a pixel that
+    counts are left out.
+    """
+    xp = backend.xp
+    share = xp.where(size > 0, weights, xp.zeros_like(size))
+    if term.absent == "skip":
+        share = xp.where(mass > 0, share, xp.zeros_like(share))
+    if term.reduction == "mean":
+        total = xp.sum(share, axis=1, keepdims=True)
+        counted = xp.astype(total > 0, share.dtype)
+        samples = xp.sum(counted, axis=0, keepdims=True)
+        divisor = total * samples
+        share = share / xp.where(divisor > 0, divisor, xp.ones_like(divisor))
+    if term.absent == "zero":
+        share = xp.where(mass > 0, share, xp.zeros_like(share))
+    return share
+
+
+@dataclass(frozen=True, repr=False)
+class _Tversky(RegionLoss):
+    """The Tversky score of α, β and s, and what is made of it."""
+
+    _: KW_ONLY
+    smooth: float = 0.0
+    log_loss: bool = False
+    gamma: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._set("smooth", parameters.number("smooth", self.smooth, low=0.0))
+        parameters.flag("log_loss", self.log_loss)
+        self._set("gamma", parameters.positive("gamma", self.gamma))
+        if self.log_loss and self.gamma != 1.0:
+            raise ValueError(
+                f"gamma is {self.gamma:g} and log_loss is True; expected one of them: the loss "
+                "is a power of 1 - score, or a logarithm of the score"
+            )
+
+    @property
+    def tversky(self) -> tuple[float, float, float]:
+        """α, β and s of the Tversky score."""
+        raise NotImplementedError
+
+    def region_loss(
+        self, statistics: tuple[Array, ...], backend: Backend
+    ) -> tuple[Array, Array, Array]:
+        """f(L) with L = 1 − score = E/D, E = α(P − I) + β(T − I) and D = I + E + s.
+
+        dL/dI = −((α + β)(I + s) + E)/D² and dL/dP = α(I + s)/D²; 0/0 is a perfect score.
+        """
+        xp, (alpha, beta, smooth) = backend.xp, self.tversky
+        i, p, t, _ = statistics
+        wrong = alpha * (p - i) + beta * (t - i)
+        if self.overlap != "squared":
+            wrong = xp.where(wrong > 0, wrong, xp.zeros_like(wrong))
+        right = i + smooth
+        whole = right + wrong
+        safe = xp.where(whole == 0, xp.ones_like(whole), whole)
+        loss = wrong / safe
+        by_overlap = -((alpha + beta) * right + wrong) / safe / safe
+        by_predicted = alpha * right / safe / safe
+        value, slope = self._outer(loss, backend)
+        return value, slope * by_overlap, slope * by_predicted
+
+    def _outer(self, loss: Array, backend: Backend) -> tuple[Array, Array]:
+        """L, L^γ or −ln((1 − L + ε)/(1 + ε)), with its derivative."""
+        xp = backend.xp
+        one = xp.ones_like(loss)
+        if self.log_loss:
+            return -xp.log1p(-loss / (1 + LOG_OFFSET)), 1 / (1 + LOG_OFFSET - loss)
+        if self.gamma == 1.0:
+            return loss, one
+        base = xp.where(loss > 0, loss, one)
+        power = base ** (self.gamma - 1)
+        zero = xp.zeros_like(loss)
+        return xp.where(loss > 0, base * power, zero), xp.where(
+            loss > 0, self.gamma * power, zero
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class TverskyLoss(_Tversky):
+    _: KW_ONLY
+    alpha: float = 0.5
+    beta: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._set("alpha", parameters.number("alpha", self.alpha, low=0.0))
+        self._set("beta", parameters.number("beta", self.beta, low=0.0))
+        if self.alpha == self.beta == 0.0:
+            raise ValueError("alpha and beta are both 0; expected one above 0")
+
+    @property
+    def tversky(self) -> tuple[float, float, float]:
+        return self.alpha, self.beta, self.smooth
+
+
+@dataclass(frozen=True, repr=False)
+class DiceLoss(_Tversky):
+    @property
+    def tversky(self) -> tuple[float, float, float]:
+        return 0.5, 0.5, self.smooth / 2
+
+
+@dataclass(frozen=True, repr=False)
+class JaccardLoss(_Tversky):
+    @property
+    def tversky(self) -> tuple[float, float, float]:
+        return 1.0, 1.0, self.smooth
+
+
+IoULoss = JaccardLoss
+
+
+@dataclass(frozen=True, repr=False)
+class FBetaLoss(_Tversky):
+    _: KW_ONLY
+    beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._set("beta", parameters.positive("beta", self.beta))
+
+    @property
+    def tversky(self) -> tuple[float, float, float]:
+        whole = 1 + self.beta**2
+        return 1 / whole, self.beta**2 / whole, self.smooth / whole

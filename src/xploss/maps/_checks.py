@@ -1,0 +1,56 @@
+"""Checks of the arguments of the maps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from numbers import Real
+
+from xploss._xp import Array, Namespace, is_array, namespace
+from xploss.parameters import integer, positive
+
+
+def array_namespace(name: str, value: object, kinds: tuple[str, ...], hint: str) -> Namespace:
+    """Return the namespace of `value`, an array of a dtype of `kinds`."""
+    if not is_array(value):
+        raise TypeError(
+            f"{name} is a {type(value).__name__}; expected an array; "
+            f"pass numpy.asarray(...), or an array of another library"
+        )
+    array: Array = value
+    xp = namespace(array)
+    if not xp.isdtype(array.dtype, kinds):
+        expected = " or ".join("integer" if kind == "integral" else kind for kind in kinds)
+        raise TypeError(f"{name} has dtype {array.dtype}; expected {expected}; {hint}")
+    return xp
+
+
+def measured_axes(name: str, ndim: int, axes: int | Sequence[int] | None) -> tuple[int, ...]:
+    """Return the axes that distances run along, none of them negative; all axes for None."""
+    if ndim == 0:
+        raise ValueError(f"{name} has no axes; expected at least one")
+    if axes is None:
+        return tuple(range(ndim))
+    given = [axes] if isinstance(axes, int) else axes
+    found = tuple(integer("axes", axis) for axis in given)
+    found = tuple(axis + ndim if axis < 0 else axis for axis in found)
+    if not found or len(set(found)) < len(found) or not all(0 <= axis < ndim for axis in found):
+        raise ValueError(
+            f"axes is {axes!r}; expected one or more distinct axes from {-ndim} to {ndim - 1}, "
+            f"as {name} has {ndim}; pass axes=(-2, -1) for a batch of images"
+        )
+    return found
+
+
+def pixel_sizes(sampling: float | Iterable[float], count: int) -> tuple[float, ...]:
+    """Return the size of a pixel along each of `count` axes."""
+    if isinstance(sampling, Real):
+        return (positive("sampling", sampling),) * count
+    if not isinstance(sampling, Iterable):
+        raise TypeError(f"sampling is {sampling!r}; expected a number, or one per measured axis")
+    sizes = tuple(positive(f"sampling[{i}]", size) for i, size in enumerate(sampling))
+    if len(sizes) != count:
+        raise ValueError(
+            f"sampling has {len(sizes)} numbers; expected {count}, one per measured axis; "
+            "pass a single number if all axes share it"
+        )
+    return sizes

@@ -1,0 +1,103 @@
+"""Checks of hyperparameters, made once, when a loss is built."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+
+def number(name: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
+    """`value` as a finite float in [low, high]."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} is {value!r}; expected a real number")
+    if not (math.isfinite(value) and low <= value <= high):
+        raise ValueError(f"{name} is {value!r}; expected a finite number{_range(low, high)}")
+    return float(value)
+
+
+def _range(low: float, high: float) -> str:
+    if high < math.inf:
+        return f" in [{low:g}, {high:g}]"
+    return f" of at least {low:g}" if low > -math.inf else ""
+
+
+def positive(name: str, value: Any) -> float:
+    """`value` as a finite float above 0."""
+    if (checked := number(name, value, low=0.0)) == 0.0:
+        raise ValueError(f"{name} is {value!r}; expected a number above 0")
+    return checked
+
+
+def numbers(
+    name: str, values: Any, low: float = -math.inf, high: float = math.inf
+) -> tuple[float, ...]:
+    """`values` as a tuple of finite floats in [low, high], one per counted class."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} is {values!r}; expected a sequence, one number per counted class")
+    checked = tuple(number(f"{name}[{i}]", v, low, high) for i, v in enumerate(_plain(values)))
+    if not checked:
+        raise ValueError(f"{name} is empty; expected one number per counted class")
+    return checked
+
+
+def number_or_numbers(
+    name: str, value: Any, low: float = -math.inf, high: float = math.inf
+) -> float | tuple[float, ...]:
+    """One number, or one per counted class."""
+    if isinstance(value, Iterable):
+        return numbers(name, value, low, high)
+    return number(name, value, low, high)
+
+
+def weights(name: str, values: Any) -> tuple[float, ...]:
+    """`values` as weights, none negative and not all 0."""
+    checked = numbers(name, values, low=0.0)
+    if not any(checked):
+        raise ValueError(f"{name} are all 0; expected at least one weight above 0")
+    return checked
+
+
+def integer(name: str, value: Any) -> int:
+    """`value` as an int."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} is {value!r}; expected an integer")
+    return int(value)
+
+
+def indices(name: str, values: Any) -> tuple[int, ...]:
+    """`values` as a tuple of distinct class indices."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} is {values!r}; expected a sequence of class indices")
+    checked = tuple(integer(f"{name}[{i}]", v) for i, v in enumerate(_plain(values)))
+    if not checked:
+        raise ValueError(f"{name} is empty; expected at least one class index, or None for all")
+    if min(checked) < 0 or len(set(checked)) < len(checked):
+        raise ValueError(f"{name} is {checked}; expected distinct class indices of at least 0")
+    return checked
+
+
+def choice(name: str, value: Any, allowed: Sequence[str]) -> str:
+    """`value`, one of `allowed`."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {value!r}; expected one of {_quoted(allowed)}")
+    if value not in allowed:
+        raise ValueError(f"{name} is {value!r}; expected one of {_quoted(allowed)}")
+    return value
+
+
+def flag(name: str, value: Any) -> bool:
+    """`value` as a bool."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}; expected True or False")
+    return value
+
+
+def _plain(values: Any) -> Any:
+    """Arrays and tensors as lists of numbers; everything else as it is."""
+    return values.tolist() if hasattr(values, "tolist") else values
+
+
+def _quoted(allowed: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in allowed)

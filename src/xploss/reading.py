@@ -1,0 +1,118 @@
+"""What the terms of a sum see of a tile's target and weight, and the slopes they give back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from typing import TYPE_CHECKING
+
+from .lazy import lazy
+
+if TYPE_CHECKING:
+    from ._xp import Array, Dtype
+    from .backend import Backend
+
+
+@dataclass
+class Slopes:
+    """Derivatives that the terms add up, before the pixel weight; None stands for 0.
+
+    They are taken by the probability p, by its logarithm and that of 1 − p, and by the logit z.
+    Those at the truth belong to the class that a pixel's label names.
+    """
+
+    p_class: Array | None = None
+    """By p, constant over the pixels, (k|1, C, 1)."""
+    p: Array | None = None
+    """By p, (k, C, m)."""
+    p_true: Array | None = None
+    """By p at the truth, (k, 1, m)."""
+    log_p: Array | None = None
+    """By log p, (k, C, m)."""
+    log_p_true: Array | None = None
+    """By log p at the truth, (k, 1, m)."""
+    log_q: Array | None = None
+    """By log(1 − p), (k, C, m)."""
+    z: Array | None = None
+    """By the logit, (k, C, m)."""
+
+    def add(self, name: str, slope: Array) -> None:
+        """Add a term's derivative to the sum of that name."""
+        held = getattr(self, name)
+        setattr(self, name, slope if held is None else held + slope)
+
+
+@dataclass
+class Reading:
+    """A tile's target and weight as one ignore label leaves them.
+
+    Either `labels` (k, m), where a pixel that is left out has the label −1, or `dense`
+    (k, C, m), with 0 there, is given. `weight` (k, 1|C, m) is 0 where a pixel is left out; None
+    stands for 1.
+    """
+
+    backend: Backend
+    classes: int
+    dtype: Dtype
+    accumulator: Dtype
+    labels: Array | None
+    dense: Array | None
+    weight: Array | None
+    weighted: bool
+    """Whether weights other than 0 and 1 may occur, so that counting will not do."""
+    hard: bool
+    """Whether every target is 0 or 1 by its dtype."""
+    slopes: Slopes
+
+    @lazy
+    def truth(self) -> Array:
+        """The target as one number per class, (k, C, m)."""
+        if self.labels is None:
+            return self.dense
+        return self.backend.one_hot(self.labels, self.classes, self.dtype)
+
+    @lazy
+    def mass(self) -> Array:
+        """Σ w·t per sample and class, (k, C): the target's pixels, counted or weighed."""
+        return self.mass_of(None)
+
+    @lazy
+    def size(self) -> Array:
+        """Σ w per sample and class, (k, C): the pixels that are not left out."""
+        xp, given = self.backend.xp, self.labels if self.dense is None else self.dense
+        shape = (given.shape[0], self.classes)
+        if self.weight is None:
+            pixels = given.shape[-1]
+            return xp.full(
+                shape, pixels, dtype=self.accumulator, device=self.backend.device(given)
+            )
+        summed = self.backend.sum_pixels(self.weight, None, self.accumulator)
+        return xp.broadcast_to(summed, shape)
+
+    def mass_of(self, power: int | None) -> Array:
+        """Σ w·t^power per sample and class, (k, C)."""
+        b = self.backend
+        if self.dense is not None:
+            t = self.dense if power is None else self.dense**power
+            return b.sum_pixels(t, self.weight, self.accumulator)
+        if not self.weighted:
+            counts = b.count_classes(self.labels, self.classes)
+            return b.xp.astype(counts, self.accumulator)
+        ones = b.xp.ones_like(self.labels[:, None, :], dtype=self.dtype)
+        return self.sum_true(ones)
+
+    def sum(self, x: Array) -> Array:
+        """Σ w·x over the pixels, (k, C), of x (k, C, m)."""
+        return self.backend.sum_pixels(x, self.weight, self.accumulator)
+
+    def sum_true(self, x: Array) -> Array:
+        """Σ w·x over the pixels of each label, (k, C), of x (k, 1, m)."""
+        w = self.weight
+        if self.weighted and w is not None:
+            w = self.at_truth(w) if w.shape[1] > 1 else w
+            x = x * w
+        return self.backend.sum_classes(x, self.labels, self.classes, self.accumulator)
+
+    def at_truth(self, x: Array) -> Array:
+        """x (k|1, C, m|1) at each pixel's label, (k, 1, m); 0 where it has none."""
+        return self.backend.take_at(x, self.labels)

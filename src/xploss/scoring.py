@@ -1,0 +1,77 @@
+"""From statistics to the value, and from a cotangent to the slopes of each term."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ._xp import Array
+    from .backend import Backend
+    from .engine import Measured
+    from .loss import Loss, Term
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A term's part of the value, with its slopes by its statistics, factor included."""
+
+    value: Array
+    slopes: tuple[Array, ...]
+
+
+def score_term(backend: Backend, factor: float, term: Term, statistics: Measured) -> Scored:
+    """The part of one term in a weighted sum."""
+    scorer, arrays = backend.scoring(statistics)
+    xp = scorer.xp
+    losses, share, slopes = term.score(tuple(arrays), scorer)
+    terms = losses * share
+    if term.reduction != "none":
+        value = xp.sum(terms)
+    else:
+        if term.classes is not None and terms.shape[1] == arrays[0].shape[1]:
+            terms = terms @ xp.permute_dims(_selection(scorer, term, arrays[0]), (1, 0))
+        value = terms if term.per_sample else terms[0, :]
+    scale = share * factor
+    return Scored(value * factor, tuple(slope * _expand(scale, slope) for slope in slopes))
+
+
+def scale_slopes(
+    backend: Backend, term: Term, slopes: tuple[Array, ...], cotangent: Array | None
+) -> tuple[Array, ...]:
+    """A term's slopes times the cotangent of its value."""
+    if cotangent is None or term.maps or not slopes:
+        return slopes
+    scorer, (cot,) = backend.scoring((cotangent,))
+    cot = scorer.xp.astype(cot, slopes[0].dtype, copy=False)
+    if term.reduction != "none":
+        return tuple(slope * cot for slope in slopes)
+    cot = cot if term.per_sample else cot[None, :]
+    if term.classes is not None and cot.shape[1] == len(term.classes):
+        cot = cot @ _selection(scorer, term, slopes[0])
+    return tuple(slope * _expand(cot, slope) for slope in slopes)
+
+
+def add_values(loss: Loss, parts: Sequence[Array]) -> Array:
+    """The sum of the terms' values, which must agree in shape."""
+    shapes = [tuple(part.shape) for part in parts]
+    if len(set(shapes)) > 1:
+        raise ValueError(
+            f"the terms of {loss} have values of shapes {', '.join(map(str, shapes))}; expected "
+            'equal shapes, for nothing is broadcast; take reduction="mean" or "sum"'
+        )
+    return sum(parts[1:], start=parts[0])
+
+
+def _expand(scale: Array, slope: Array) -> Array:
+    """(R, C) with trailing axes of length 1, to multiply (R, C, ...)."""
+    return scale[(..., *([None] * (slope.ndim - 2)))]
+
+
+def _selection(backend: Backend, term: Term, like: Array) -> Array:
+    """One row per counted class, one column per class."""
+    counted = () if term.classes is None else term.classes
+    rows = [[float(column == index) for column in range(like.shape[1])] for index in counted]
+    return backend.constant(rows, like)

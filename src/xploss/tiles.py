@@ -1,0 +1,56 @@
+"""Walking (sample, class, pixel) arrays in tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Block:
+    """A tile's place: a range of samples and a range of pixels, with all classes.
+
+    The starts may be traced values; the lengths are plain numbers.
+    """
+
+    sample: Any
+    samples: int
+    pixel: Any
+    pixels: int
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The blocks that cover N samples of n pixels with C classes, sample by sample.
+
+    Small samples share a block; a large one is divided into blocks of whole pixels.
+    """
+
+    samples: int
+    classes: int
+    pixels: int
+    elements: int
+
+    @property
+    def step(self) -> tuple[int, int]:
+        """The samples and pixels of a full block of at most `elements` elements."""
+        per_sample = self.classes * self.pixels
+        if per_sample <= self.elements:
+            return max(1, min(self.samples, self.elements // max(per_sample, 1))), self.pixels
+        count = -(-per_sample // self.elements)
+        return 1, -(-self.pixels // count)
+
+    def by_samples(self) -> Iterator[list[Block]]:
+        """The blocks of each range of samples."""
+        samples, pixels = self.step
+        for sample in range(0, self.samples, samples):
+            k = min(samples, self.samples - sample)
+            yield [
+                Block(sample, k, pixel, min(pixels, self.pixels - pixel))
+                for pixel in range(0, self.pixels, pixels)
+            ]
+
+    def __iter__(self) -> Iterator[Block]:
+        for blocks in self.by_samples():
+            yield from blocks

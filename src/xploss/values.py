@@ -1,0 +1,143 @@
+"""Checks of values, made where looking at them is free, or where the user asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Literal
+
+from .parameters import choice
+
+if TYPE_CHECKING:
+    from ._xp import Array
+    from .backend import Backend
+    from .inputs import Laid
+    from .loss import Term
+
+_CHECKS: ContextVar[str] = ContextVar("xploss_checks", default="auto")
+
+
+@contextmanager
+def checks(when: Literal["always", "auto", "never"]) -> Iterator[None]:
+    """Choose when the *values* of targets, weights and probabilities are checked.
+
+    Parameters
+    ----------
+    when : {"always", "auto", "never"}
+        ``"auto"``, the default of the library, looks at values where that is free of a device
+        synchronisation: eager arrays on a CPU. ``"always"`` looks on any device; ``"never"``
+        trusts the caller. Under ``jax.jit``, ``torch.compile`` and ``vmap`` there are no values
+        to look at. Types, shapes, dtypes and devices are checked always.
+
+    Notes
+    -----
+    Where values are not checked, an out-of-range label counts as no class, never as another.
+    The setting holds in this context (thread, task) only.
+
+    Examples
+    --------
+    >>> with xploss.checks("never"):
+    ...     value = loss(logits, target)
+    """
+    token = _CHECKS.set(choice("when", when, ("always", "auto", "never")))
+    try:
+        yield
+    finally:
+        _CHECKS.reset(token)
+
+
+def are_checked(backend: Backend, pred: Array) -> bool:
+    """Whether this call looks at values: eager, and on a CPU or asked to always."""
+    if not backend.concrete(pred):
+        return False
+    when = _CHECKS.get()
+    return when == "always" or (when == "auto" and backend.on_host(pred))
+
+
+def check(backend: Backend, term: Term, laid: Laid) -> None:
+    """Raise ValueError for a weight, target or probability that has no meaning."""
+    if laid.weight is not None and backend.isdtype(laid.weight, "real floating"):
+        _check_weight(backend, laid.weight)
+    if not backend.isdtype(laid.target, "bool"):
+        if laid.labels:
+            _check_labels(backend, term, laid)
+        else:
+            _check_dense(backend, term, laid)
+    if not term.from_logits:
+        _check_probabilities(backend, term, laid)
+
+
+def left_out(backend: Backend, laid: Laid, ignore_index: int | None) -> Array | None:
+    """Where pixels are left out by weight or ignored by label; None if nowhere."""
+    out = None if laid.weight is None else laid.weight == 0
+    if ignore_index is None:
+        return out
+    ignored = backend.equals(laid.target, ignore_index)
+    return ignored if out is None else out | ignored
+
+
+def _check_weight(backend: Backend, weight: Array) -> None:
+    low, high = backend.extent(weight)
+    if not (low >= 0 and high < float("inf")):
+        raise ValueError(
+            f"weight has values in [{low:g}, {high:g}]; expected finite weights of at least 0; "
+            "use weight=0 to leave a pixel out"
+        )
+
+
+def _offence(
+    backend: Backend, term: Term, laid: Laid, x: Array, low: float, high: float
+) -> float | None:
+    """A value of `x` outside [low, high] at a pixel that counts, or None."""
+    smallest, largest = backend.extent(x)
+    if smallest >= low and largest <= high:
+        return None
+    xp = backend.xp
+    bad = ~((x >= low) & (x <= high))
+    out = left_out(backend, laid, term.ignore_index)
+    if out is not None:
+        bad = bad & ~out
+    if not bool(xp.any(bad)):
+        return None
+    first = xp.argmax(xp.astype(xp.reshape(bad, (-1,)), xp.int32))
+    flat = xp.reshape(xp.broadcast_to(x, bad.shape), (-1,))
+    return float(flat[int(first)])
+
+
+def _check_labels(backend: Backend, term: Term, laid: Laid) -> None:
+    last = laid.sizes[1] - 1
+    label = _offence(backend, term, laid, laid.target, 0, last)
+    if label is not None:
+        raise ValueError(
+            f"target has label {label:.0f}, outside 0..{last} of the {last + 1} classes of pred; "
+            f"pass ignore_index={label:.0f} if it marks pixels to leave out"
+        )
+
+
+def _check_dense(backend: Backend, term: Term, laid: Laid) -> None:
+    value = _offence(backend, term, laid, laid.target, 0, 1)
+    if value is not None:
+        hint = (
+            f"pass ignore_index={value:.0f} if it marks entries to leave out"
+            if value == value // 1 and term.mode != "multiclass"
+            else "pass class labels as (N, *S), or dense targets as shares of the classes"
+        )
+        raise ValueError(f"target has value {value:g}, outside [0, 1] of a dense target; {hint}")
+    if term.hard_targets and backend.isdtype(laid.target, "real floating"):
+        bad = (laid.target != 0) & (laid.target != 1)
+        out = left_out(backend, laid, term.ignore_index)
+        if bool(backend.xp.any(bad if out is None else bad & ~out)):
+            raise ValueError(
+                f"target has values between 0 and 1; {type(term).__name__} is defined for hard "
+                "targets; round the target, or take a loss for soft ones such as JaccardLoss"
+            )
+
+
+def _check_probabilities(backend: Backend, term: Term, laid: Laid) -> None:
+    value = _offence(backend, term, laid, laid.pred, 0.0, 1.0)
+    if value is not None:
+        raise ValueError(
+            f"pred has value {value:g}, outside [0, 1] of probabilities (from_logits=False); "
+            "pass from_logits=True if pred holds logits"
+        )
