@@ -199,7 +199,7 @@ class Problem:
     ) -> None:
         self.backend, self.loss, self.pred = backend, loss, pred
         walks: dict[tuple[str, bool, int], Walk] = {}
-        looking = values.are_checked(backend, pred)
+        looking = values.are_checked(backend, pred, target, weight)
         for index, (factor, term) in enumerate(loss.terms):
             key = (term.mode, term.from_logits, term.class_axis)
             if key not in walks:

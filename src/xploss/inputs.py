@@ -101,7 +101,7 @@ def _check_arrays(backend: Backend, pred: Array, target: Array, weight: Array | 
                 f"{name} is a {_type(x)} and pred a {_type(pred)}; expected arrays of one "
                 f"library; convert {name} to a {_type(pred)}"
             )
-        if backend.device(x) != device:
+        if None not in (device, backend.device(x)) and backend.device(x) != device:
             raise ValueError(
                 f"{name} is on device {backend.device(x)} and pred on {device}; expected one "
                 f"device; move {name} to {device}"

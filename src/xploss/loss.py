@@ -67,7 +67,7 @@ class Loss(ABC):
             (nothing is broadcast), for an empty batch, and, where values are checked
             (`xploss.checks`), for labels that are no class.
         """
-        return backend_of(pred).value(self, pred, target, weight)
+        return backend_of(pred, target, weight).value(self, pred, target, weight)
 
     def value_and_grad(
         self,
@@ -100,7 +100,7 @@ class Loss(ABC):
             In the shape, dtype and device of `pred`.
         """
         whole = None if statistics is None else self._own(statistics)
-        return backend_of(pred).value_and_grad(self, pred, target, weight, cotangent, whole)
+        return backend_of(pred, target, weight).value_and_grad(self, pred, target, weight, cotangent, whole)
 
     def statistics(
         self, pred: Array, target: Array, /, *, weight: Array | None = None
@@ -119,7 +119,7 @@ class Loss(ABC):
         """
         for _, term in self.terms:
             term.check_adds()
-        parts, dtype = backend_of(pred).statistics(self, pred, target, weight)
+        parts, dtype = backend_of(pred, target, weight).statistics(self, pred, target, weight)
         return Statistics(self, tuple(parts), dtype)
 
     def from_statistics(self, statistics: Statistics, /) -> Array:
@@ -255,6 +255,11 @@ class Term(Loss):
 
     def check_adds(self) -> None:
         """Raise ValueError if the loss has no small statistics."""
+        if self.maps:
+            raise ValueError(
+                f'{self} has reduction="none", whose value is a map of pixels; expected '
+                '"mean" or "sum" to take statistics'
+            )
 
     @property
     def terms(self) -> tuple[tuple[float, Term], ...]:
@@ -313,6 +318,12 @@ class Term(Loss):
         self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]
     ) -> None:
         """Add the derivatives of Σ slopes·statistics to ``reading.slopes``."""
+
+    def map(
+        self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]
+    ) -> Array:
+        """The loss of each pixel of a tile; for pointwise losses."""
+        raise TypeError(f"{type(self).__name__} is not a sum over pixels")
 
     def __repr__(self) -> str:
         shown = [repr(self.mode)]

@@ -47,9 +47,9 @@ def checks(when: Literal["always", "auto", "never"]) -> Iterator[None]:
         _CHECKS.reset(token)
 
 
-def are_checked(backend: Backend, pred: Array) -> bool:
+def are_checked(backend: Backend, pred: Array, *others: Array | None) -> bool:
     """Whether this call looks at values: eager, and on a CPU or asked to always."""
-    if not backend.concrete(pred):
+    if not all(x is None or backend.concrete(x) for x in (pred, *others)):
         return False
     when = _CHECKS.get()
     return when == "always" or (when == "auto" and backend.on_host(pred))

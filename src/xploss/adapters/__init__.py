@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from ..backend import Backend
 
 
-def backend_of(x: Any) -> Backend:
-    """The backend of an array's library.
+def backend_of(x: Any, *others: Any) -> Backend:
+    """The backend of an array's library, for a call with it and others.
 
     Plain imports and type checks only, which torch.compile can trace.
 
@@ -28,7 +28,7 @@ def backend_of(x: Any) -> Backend:
     if _is(x, "torch", "Tensor"):
         from .torch import backend
 
-        return backend(x)
+        return backend(x, *others)
     if _is(x, "jax", "Array"):
         from .jax import BACKEND as JAX
 

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 
-from .. import _xp, values
-from .._xp import Array, Dtype, Device
 from ..backend import Backend
 from ..engine import Problem, check_cotangent
+from ..statistics import Statistics
 from ..tiles import Block, Grid
 
 if TYPE_CHECKING:
+    from .._xp import Array, Device, Dtype
     from ..engine import Measured
     from ..loss import Loss
 
 
 class JaxBackend(Backend):
-    """JAX arrays; everything is a pure function of them."""
+    """JAX arrays; everything is a pure function of them, compiled once per loss and shape."""
 
     name = "jax"
 
     def owns(self, x: Array) -> bool:
         return isinstance(x, jax.Array)
+
+    def device(self, x: Array) -> Device:
+        """The device of a concrete array; a traced one is where it is put later."""
+        return x.device if self.concrete(x) else None
 
     def accumulator(self, dtype: Dtype, device: Device) -> Dtype:
         return jnp.float64 if jax.config.jax_enable_x64 else jnp.float32
@@ -36,6 +41,9 @@ class JaxBackend(Backend):
 
     def concrete(self, x: Array) -> bool:
         return not isinstance(x, jax.core.Tracer)
+
+    def constant(self, values: Any, like: Array) -> Array:
+        return jnp.asarray(values, dtype=like.dtype)
 
     def maximum(self, x: Array, value: float) -> Array:
         return jnp.maximum(x, value)
@@ -50,16 +58,204 @@ class JaxBackend(Backend):
         return jax.nn.softplus(z)
 
     def tile_limit(self, x: Array, size: int) -> int:
-        return size
+        return self.tile_elements if jax.default_backend() == "cpu" else 1 << 24
+
+    # loops
+
+    def cut(self, x: Array, block: Block) -> Array:
+        start = (block.sample, 0, block.pixel)
+        return jax.lax.dynamic_slice(x, start, (block.samples, x.shape[1], block.pixels))
+
+    def rows(self, x: Array, block: Block) -> Array:
+        if x.shape[0] == 1:
+            return x
+        return jax.lax.dynamic_slice_in_dim(x, block.sample, block.samples)
+
+    def fold(
+        self,
+        grid: Grid,
+        measure: Callable[[Block], list[Measured]],
+        per_sample: Sequence[bool],
+    ) -> list[Measured]:
+        block = next(iter(grid))
+        shapes = jax.eval_shape(lambda: measure(block))
+        zeros = [
+            tuple(
+                jnp.zeros(((grid.samples if stacked else s.shape[0]), *s.shape[1:]), s.dtype)
+                for s in term
+            )
+            for term, stacked in zip(shapes, per_sample, strict=True)
+        ]
+
+        def add(block: Block, sums: Any) -> Any:
+            parts = [
+                tuple(_placed(p, block, grid.samples) if stacked else p for p in term)
+                for term, stacked in zip(measure(block), per_sample, strict=True)
+            ]
+            return jax.tree.map(_add, sums, parts, is_leaf=lambda x: isinstance(x, _Sum))
+
+        sums = jax.tree.map(lambda zero: _Sum(zero, zero), zeros)
+        sums = _loop(grid, add, sums)
+        return jax.tree.map(
+            lambda s: s.high + s.low, sums, is_leaf=lambda x: isinstance(x, _Sum)
+        )
+
+    def fill(
+        self,
+        grid: Grid,
+        function: Callable[[Block], Array],
+        dtype: Dtype,
+        make: Callable[[], Array],
+    ) -> Array:
+        blocks = list(grid)
+        if len(blocks) == 1:
+            return function(blocks[0]).astype(dtype)
+
+        def write(block: Block, out: Array) -> Array:
+            tile = function(block).astype(dtype)
+            return jax.lax.dynamic_update_slice(out, tile, (block.sample, 0, block.pixel))
+
+        return _loop(grid, write, make())
+
+    # entries
 
     def value(self, loss: Loss, pred: Array, target: Array, weight: Array | None) -> Array:
-        return _value(loss, pred, target, weight)
+        self._check(loss, pred, target, weight)
+        return _jitted_value(loss, pred, target, weight)
+
+    def value_and_grad(
+        self,
+        loss: Loss,
+        pred: Array,
+        target: Array,
+        weight: Array | None,
+        cotangent: Array | None,
+        statistics: Sequence[Measured] | None,
+    ) -> tuple[Array, Array]:
+        self._check(loss, pred, target, weight)
+        return _value_and_grad(loss, pred, target, weight, cotangent, statistics)
+
+    def statistics(
+        self, loss: Loss, pred: Array, target: Array, weight: Array | None
+    ) -> tuple[list[Measured], Dtype]:
+        self._check(loss, pred, target, weight)
+        return _measure(loss, pred, target, weight), self.compute_dtype(pred.dtype)
+
+    def _check(self, loss: Loss, pred: Array, target: Array, weight: Array | None) -> None:
+        """All checks of a call, before it is compiled."""
+        Problem(self, loss, pred, target, weight)
 
 
 BACKEND = JaxBackend(jnp)
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["high", "low"], meta_fields=[])
+class _Sum:
+    """A running sum and the rounding that it has lost so far."""
+
+    def __init__(self, high: Array, low: Array) -> None:
+        self.high, self.low = high, low
+
+
+def _add(total: _Sum, part: Array) -> _Sum:
+    """Neumaier's sum, for the tiles of float32 where there is no float64."""
+    if part.dtype != jnp.float32:
+        return _Sum(total.high + part, total.low)
+    high = total.high + part
+    larger = jnp.abs(total.high) >= jnp.abs(part)
+    lost = jnp.where(larger, (total.high - high) + part, (part - high) + total.high)
+    return _Sum(high, total.low + lost)
+
+
+def _placed(part: Array, block: Block, samples: int) -> Array:
+    """A block's rows among those of all samples."""
+    zeros = jnp.zeros((samples, *part.shape[1:]), part.dtype)
+    return jax.lax.dynamic_update_slice_in_dim(zeros, part, block.sample, 0)
+
+
+def _loop(grid: Grid, step: Callable[[Block, Any], Any], carry: Any) -> Any:
+    """`step` over all blocks: one compiled loop per block size."""
+    for size, starts in _by_size(grid):
+        if len(starts) == 1:
+            carry = step(Block(starts[0][0], size[0], starts[0][1], size[1]), carry)
+            continue
+        table = jnp.asarray(starts)
+
+        def body(i: Array, held: Any, size: tuple[int, int] = size, table: Array = table) -> Any:
+            return step(Block(table[i, 0], size[0], table[i, 1], size[1]), held)
+
+        carry = jax.lax.fori_loop(0, len(starts), body, carry)
+    return carry
+
+
+def _by_size(grid: Grid) -> Iterator[tuple[tuple[int, int], list[tuple[int, int]]]]:
+    """The starts of the blocks of each size."""
+    starts: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for block in grid:
+        starts.setdefault((block.samples, block.pixels), []).append((block.sample, block.pixel))
+    yield from starts.items()
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _value(loss: Loss, pred: Array, target: Array, weight: Array | None) -> Array:
     problem = Problem(BACKEND, loss, pred, target, weight)
     return problem.score(problem.measure())[0]
+
+
+@partial(_value.defjvp, symbolic_zeros=True)
+def _value_jvp(loss: Loss, primals: Any, tangents: Any) -> tuple[Array, Array]:
+    """The value and Σ gradient·tangent; with terms, the transpose of pull at the tangent."""
+    for name, tangent in zip(("target", "weight"), tangents[1:], strict=True):
+        if tangent is not None and not isinstance(tangent, SymbolicZero):
+            raise TypeError(
+                f"{name} requires a gradient; gradients flow to pred only; "
+                f"pass jax.lax.stop_gradient({name})"
+            )
+    pred, target, weight = (_plain(x) for x in primals)
+    problem = Problem(BACKEND, loss, pred, target, weight)
+    value, slopes = problem.score(problem.measure())
+    if isinstance(tangents[0], SymbolicZero):
+        return value, jnp.zeros_like(value)
+    if value.ndim == 0:
+        gradient = problem.gradient(slopes, None).astype(value.dtype)
+        return value, jnp.sum(gradient * tangents[0].astype(value.dtype))
+    pull = jax.linear_transpose(lambda cot: problem.gradient(slopes, cot), value)
+    return value, pull(tangents[0])[0]
+
+
+def _plain(x: Any) -> Any:
+    return getattr(x, "primal", x)
+
+
+_jitted_value = jax.jit(_value, static_argnums=0)
+
+
+@partial(jax.jit, static_argnums=0)
+def _value_and_grad(
+    loss: Loss,
+    pred: Array,
+    target: Array,
+    weight: Array | None,
+    cotangent: Array | None,
+    statistics: Sequence[Measured] | None,
+) -> tuple[Array, Array]:
+    problem = Problem(BACKEND, loss, pred, target, weight)
+    value, slopes = problem.score(problem.measure() if statistics is None else statistics)
+    check_cotangent(BACKEND, value, cotangent)
+    return value, problem.gradient(slopes, cotangent)
+
+
+@partial(jax.jit, static_argnums=0)
+def _measure(loss: Loss, pred: Array, target: Array, weight: Array | None) -> list[Measured]:
+    return Problem(BACKEND, loss, pred, target, weight).measure()
+
+
+def _flatten(statistics: Statistics) -> tuple[Any, Any]:
+    return statistics.parts, (statistics.loss, statistics.dtype)
+
+
+def _unflatten(held: Any, parts: Any) -> Statistics:
+    return Statistics(held[0], tuple(tuple(part) for part in parts), held[1])
+
+
+jax.tree_util.register_pytree_node(Statistics, _flatten, _unflatten)

@@ -262,11 +262,16 @@ _GRAPH = TorchBackend(_NAMESPACE)
 _EAGER = EagerBackend(_NAMESPACE, _GRAPH)
 
 
-def backend(x: torch.Tensor) -> TorchBackend:
-    """The backend for a tensor, by whether its operations are being traced."""
-    if torch.compiler.is_compiling():
+def backend(*arrays: Any) -> TorchBackend:
+    """The backend for tensors, by whether operations on them are being traced."""
+    if torch.compiler.is_compiling() or any(map(_traced, arrays)):
         return _GRAPH
+    return _EAGER
+
+
+def _traced(x: Any) -> bool:
+    """Whether `x` is a tensor under a transformation, or of a class of somebody else's."""
+    if not isinstance(x, torch.Tensor):
+        return False
     plain = type(x) is torch.Tensor or type(x) is torch.nn.Parameter
-    if plain and not torch._C._functorch.is_functorch_wrapped_tensor(x):
-        return _EAGER
-    return _GRAPH
+    return not plain or torch._C._functorch.is_functorch_wrapped_tensor(x)

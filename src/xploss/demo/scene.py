@@ -33,7 +33,7 @@ class Scene:
         from skimage.feature import multiscale_basic_features
 
         colour = -1 if self.image.ndim == 3 else None
-        found = multiscale_basic_features(self.image, sigma_max=16, channel_axis=colour)
+        found = multiscale_basic_features(self.image, sigma_max=8, channel_axis=colour)
         train = found[:, : self.middle]
         scaled = (found - train.mean(axis=(0, 1))) / (train.std(axis=(0, 1)) + 1e-6)
         return np.concatenate([scaled, np.ones_like(scaled[..., :1])], axis=-1, dtype=np.float32)

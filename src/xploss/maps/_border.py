@@ -11,7 +11,7 @@ from ._checks import array_namespace, measured_axes, pixel_sizes
 from ._sweep import Plan, State, run, sweep
 
 _UNDERFLOW = 14.5
-"""exp(-x**2 / 2) is 0 in float32 beyond this x: cells farther away than this many sigma do not matter."""
+"""exp(-x**2 / 2) is 0 in float32 beyond this x: cells farther off, in sigma, do not matter."""
 
 
 def border_weight(
@@ -113,9 +113,13 @@ def _two_nearest(
     """
     costs = first[:, None, :] + steps[None, ...]
     at = xp.argmin(costs, axis=-1)
-    nearest, found = xp.min(costs, axis=-1), xp.take_along_axis(label, at, axis=-1)
+    nearest, found = _take(xp, costs, at), xp.take_along_axis(label, at, axis=-1)
     same = label[:, None, :] == found[..., None]
     costs = xp.where(same, second[:, None, :], first[:, None, :]) + steps[None, ...]
     at = xp.argmin(costs, axis=-1)
     label, other = (xp.take_along_axis(x, at, axis=-1) for x in (label, other))
-    return nearest, xp.min(costs, axis=-1), found, xp.where(label == found, other, label)
+    return nearest, _take(xp, costs, at), found, xp.where(label == found, other, label)
+
+
+def _take(xp: Namespace, costs: Array, at: Array) -> Array:
+    return xp.take_along_axis(costs, at[..., None], axis=-1)[..., 0]

@@ -1,0 +1,59 @@
+"""Cross-entropy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from .. import parameters
+from .pointwise import PointwiseLoss
+
+if TYPE_CHECKING:
+    from .._xp import Array
+    from ..backend import Backend
+
+
+@dataclass(frozen=True, repr=False)
+class CrossEntropyLoss(PointwiseLoss):
+    _: KW_ONLY
+    pos_weight: float | Sequence[float] | None = None
+    balance: float | Literal["auto"] | None = None
+
+    per_class: ClassVar[tuple[str, ...]] = ("class_weights", "pos_weight")
+
+    def __post_init__(self) -> None:
+        if self.pos_weight is not None:
+            weight = parameters.number_or_numbers("pos_weight", self.pos_weight, low=0.0)
+            self._set("pos_weight", weight)
+        if self.balance is not None and self.balance != "auto":
+            if isinstance(self.balance, str):
+                raise ValueError(f'balance is {self.balance!r}; expected a number, or "auto"')
+            self._set("balance", parameters.number("balance", self.balance, 0.0, 1.0))
+        super().__post_init__()
+        if self.pos_weight is not None and self.balance is not None:
+            raise ValueError(
+                f"pos_weight is {self.pos_weight} and balance is {self.balance}; expected one of "
+                "them: both weigh the positives"
+            )
+        for name in ("pos_weight", "balance"):
+            if self.mode == "multiclass" and getattr(self, name) is not None:
+                raise ValueError(
+                    f'{name} is {getattr(self, name)} in mode "multiclass", which has no '
+                    "positives; expected None; pass class_weights instead"
+                )
+
+    def factors(self, positive: Array, size: Array, backend: Backend) -> tuple[Array, ...]:
+        xp, classes, one = backend.xp, positive.shape[1], backend.xp.ones_like(positive)
+        if self.mode == "multiclass":
+            return (one,)
+        if self.balance == "auto":
+            some = xp.where(size > 0, size, one)
+            share = (size - positive) / some
+            return share, 1 - share
+        if self.balance is not None:
+            return one * self.balance, one * (1 - self.balance)
+        if self.pos_weight is None:
+            return one, one
+        weights = self.vector(self.pos_weight, classes, 0.0)
+        return backend.constant(weights, positive)[None, :], one
