@@ -36,7 +36,9 @@ def parser() -> ArgumentParser:
     add("--backend", default="numpy", metavar="NAME", help="numpy (default), torch, jax or cupy")
     add("--image", type=Path, metavar="FILE", help="a photograph of yours, with --mask")
     add("--mask", type=Path, metavar="FILE", help="what to find in it: every pixel that is not 0")
-    add("--out", type=Path, metavar="FILE", default=Path("xploss-demo.png"), help="the PNG to write")
+    add(
+        "--out", type=Path, metavar="FILE", default=Path("xploss-demo.png"), help="the PNG to write"
+    )
     demo.set_defaults(run=run_demo)
     return top
 

@@ -100,9 +100,11 @@ class Backend:
         per_sample: Sequence[bool],
     ) -> list[Measured]:
         """Add the statistics of each term over all blocks; stack those per sample."""
+        groups = list(grid.by_samples())
+        parts = iter(self.map(measure, [block for blocks in groups for block in blocks]))
         rows = [
-            [_added(column) for column in zip(*self.map(measure, blocks), strict=True)]
-            for blocks in grid.by_samples()
+            [_added(column) for column in zip(*[next(parts) for _ in blocks], strict=True)]
+            for blocks in groups
         ]
         return [
             tuple(self.xp.concat(column, axis=0) for column in zip(*term, strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -108,7 +109,8 @@ LIBRARIES = (
 
 def table() -> Iterator[str]:
     """The lines of the table, then what went wrong, then how to install what is absent."""
-    rows, problems, absent = [("backend", "version", "device", *TRIALS)], [], []
+    rows: list[tuple[str, ...]] = [("backend", "version", "device", *TRIALS)]
+    problems, absent = [], []
     for library in LIBRARIES:
         try:
             xp = library.load()
@@ -120,7 +122,9 @@ def table() -> Iterator[str]:
             cells = [text if text in (YES, NONE) else NO for text in outcomes]
             rows.append((library.name, version, device, *cells))
             wrong = zip(TRIALS, outcomes, cells, strict=True)
-            problems += [f"{library.name}, {device}, {x}: {t}" for x, t, cell in wrong if cell == NO]
+            problems += [
+                f"{library.name}, {device}, {x}: {t}" for x, t, cell in wrong if cell == NO
+            ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(map(str.ljust, row, widths)).rstrip()
@@ -134,7 +138,7 @@ def _outcomes(library: Library, xp: ModuleType) -> Iterator[tuple[str, list[str]
     try:
         devices = library.devices(xp)
     except Exception as error:  # drivers fail in ways of their own
-        yield "none", [_line(error)] * len(TRIALS)
+        yield "none", [first_line(error)] * len(TRIALS)
         return
     for name, device in devices.items():
         yield name, [_outcome(xp, device, *trial) for trial in library.trials]
@@ -145,16 +149,18 @@ def _outcome(xp: ModuleType, device: Device, trial: Trial | None, expected: list
         return NONE
     place = {} if device is None else {"device": device}
     try:
-        pred = xp.asarray(PRED, dtype=xp.float32, **place)
-        result = xp.reshape(trial(xp, pred, xp.asarray(TARGET, **place)), (-1,))
-        found = [float(result[index]) for index in range(len(expected))]
+        with warnings.catch_warnings(action="ignore"):
+            pred = xp.asarray(PRED, dtype=xp.float32, **place)
+            result = xp.reshape(trial(xp, pred, xp.asarray(TARGET, **place)), (-1,))
+            found = [float(result[index]) for index in range(len(expected))]
     except Exception as error:  # whatever goes wrong is what the table is to show
-        return _line(error)
+        return first_line(error)
     if all(math.isclose(*pair, rel_tol=1e-5) for pair in zip(found, expected, strict=True)):
         return YES
     return f"gave {found}, expected {expected}"
 
 
-def _line(error: Exception) -> str:
-    text = str(error).strip().splitlines() or ["no message"]
-    return f"{type(error).__name__}: {text[0]}"
+def first_line(error: Exception) -> str:
+    """An error in one line."""
+    text = next(iter(str(error).strip().splitlines()), "no message")
+    return f"{type(error).__name__}: {text}"

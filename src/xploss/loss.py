@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass, fields
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from . import parameters
+from . import docs, parameters
 from .adapters import backend_of
 from .statistics import Statistics
 
@@ -206,6 +206,10 @@ class Term(Loss):
     pointwise: ClassVar[bool] = False
     """Whether the loss is a sum over pixels, of which ``"none"`` returns the terms."""
 
+    def __init_subclass__(cls) -> None:
+        if cls.__doc__:
+            cls.__doc__ = docs.fill(cls.__doc__, cls.pointwise, cls.absent_default)
+
     def __post_init__(self) -> None:
         self._set("mode", parameters.choice("mode", self.mode, _MODES))
         parameters.flag("from_logits", self.from_logits)
@@ -240,6 +244,7 @@ class Term(Loss):
                 "expected one number per counted class"
             )
 
+    absent_default: ClassVar[str] = '"keep"'
     per_class: ClassVar[tuple[str, ...]] = ("class_weights",)
     """The parameters that may hold one number per counted class."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +11,7 @@ from .. import _xp
 from .._xp import Array, Device, Dtype, Namespace
 from ..backend import Backend
 from ..engine import Problem
+from ..threads import Workers
 
 if TYPE_CHECKING:
     from ..engine import Measured
@@ -145,6 +146,13 @@ class EagerBackend(TorchBackend):
     def tile_limit(self, x: Array, size: int) -> int:
         return self.tile_elements if self.on_host(x) else 1 << 24
 
+    def map(self, function: Callable[[Block], Any], blocks: Iterable[Block]) -> list[Any]:
+        def quietly(block: Block) -> Any:
+            with torch.no_grad():
+                return function(block)
+
+        return _WORKERS.map(quietly, blocks, torch.get_num_threads())
+
     def contiguous(self, x: Array) -> Array:
         return x.contiguous()
 
@@ -221,6 +229,11 @@ class EagerBackend(TorchBackend):
         if torch.is_grad_enabled():
             return self._graph.backward(state, cotangent, pred, target, weight)
         return state.problem.gradient(state.slopes, cotangent)
+
+
+# torch keeps its number of intra-op threads per thread, but takes the last one that was set for
+# threads yet to come: so each worker sets 1, and the thread that made them sets the old number
+_WORKERS = Workers(lambda: torch.set_num_threads(1), torch.set_num_threads)
 
 
 class _State:

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xploss.backends import LIBRARIES
+from xploss.backends import LIBRARIES, first_line
 
 from . import DemoError
 from .losses import chosen
@@ -16,7 +16,7 @@ from .scene import load
 from .train import STEPS, Run, train
 
 if TYPE_CHECKING:
-    from xploss.loss import Loss
+    from xploss import Loss
 
     from .scene import Scene
 
@@ -40,9 +40,7 @@ def run(options: Namespace) -> None:
     print(f"\nThe picture is {options.out}.")
 
 
-def train_all(
-    losses: dict[str, Loss], scene: Scene, asarray: Callable[[Any], Any]
-) -> list[Run]:
+def train_all(losses: dict[str, Loss], scene: Scene, asarray: Callable[[Any], Any]) -> list[Run]:
     """Train with each loss, under one progress bar."""
     from tqdm import tqdm
 
@@ -75,8 +73,9 @@ def array_maker(backend: str) -> Callable[[Any], Any]:
     except ImportError as error:
         raise DemoError(f"{backend} is not installed; {library.install}") from error
     except Exception as error:  # a GPU that is not there, in the words of its library
-        raise DemoError(f"{backend} cannot make an array here: {error}") from error
-    return xp.asarray
+        raise DemoError(f"{backend} cannot make an array here: {first_line(error)}") from error
+    make: Callable[[Any], Any] = xp.asarray
+    return make
 
 
 def require(*modules: str) -> None:

@@ -1,7 +1,6 @@
 """The losses that the demo compares: to add one, add a line."""
 
-from xploss import DiceLoss, FBetaLoss, IoULoss, TverskyLoss
-from xploss.loss import Loss
+from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, IoULoss, Loss, TverskyLoss
 
 from . import DemoError
 
@@ -9,9 +8,11 @@ LOSSES: dict[str, Loss] = {
     "dice": DiceLoss("binary"),
     "iou": IoULoss("binary"),
     "tversky": TverskyLoss("binary", alpha=0.3, beta=0.7),
-    "f2": FBetaLoss("binary", beta=2.0),
-    "dice+iou": DiceLoss("binary") + IoULoss("binary"),
-    "iou+tversky": IoULoss("binary") + 0.5 * TverskyLoss("binary", alpha=0.3, beta=0.7),
+    "dice+iou": 0.5 * DiceLoss("binary") + 0.5 * IoULoss("binary"),
+    "ce": CrossEntropyLoss("binary"),
+    "focal": FocalLoss("binary", gamma=2.0),
+    "dice+ce": DiceLoss("binary") + CrossEntropyLoss("binary"),
+    "dice+focal": DiceLoss("binary") + FocalLoss("binary", gamma=2.0),
 }
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
 
-    from xploss.loss import Loss
+    from xploss import Loss
 
     from .scene import Image, Mask, Scene
     from .train import Floats, Run
@@ -26,9 +26,9 @@ WIDTH, ACROSS = 12.0, 5
 
 def draw(scene: Scene, losses: dict[str, Loss], runs: list[Run]) -> Figure:
     """Draw three large panels, and below them the test half as each loss sees it."""
-    tall = scene.mask.shape[0] / scene.mask.shape[1]
+    tall = float(np.clip(scene.mask.shape[0] / scene.mask.shape[1], 0.3, 2.0))
     rows = -(-(1 + len(runs)) // ACROSS)
-    heights = [WIDTH / 3 * tall + 0.5, rows * (2 * WIDTH / ACROSS * tall + 0.4) + 0.9]
+    heights = [WIDTH / 3 * tall + 0.4, rows * (2 * WIDTH / ACROSS * tall + 0.3) + 0.7]
     figure = Figure((WIDTH, sum(heights)), dpi=100, facecolor=PAPER, layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=heights)
     draw_task(above, scene, losses[runs[0].name], runs[0])
@@ -54,8 +54,7 @@ def draw_results(figure: SubFigure, scene: Scene, runs: list[Run], rows: int) ->
         axes.axis("off")
     half = np.s_[:, scene.middle :]
     seen, truth = scene.image[half], scene.mask[half]
-    first = runs[0]
-    shown = [("before training", first.start, first.before)]
+    shown = [("before training", runs[0].start, runs[0].before)]
     shown += [(run.name, run.logits, run.after) for run in runs]
     for axes, (name, logits, score) in zip(panels, shown, strict=False):
         found = logits[half] > 0
@@ -64,7 +63,9 @@ def draw_results(figure: SubFigure, scene: Scene, runs: list[Run], rows: int) ->
     legend = {"found": FOUND, "missed": MISSED, "false alarm": FALSE}
     patches = [Patch(color=colour, label=name) for name, colour in legend.items()]
     figure.suptitle("The right half, which no loss has seen", color=SOFT, fontsize=11)
-    figure.legend(handles=patches, loc="outside lower center", ncols=3, frameon=False, labelcolor=SOFT)
+    figure.legend(
+        handles=patches, loc="outside lower center", ncols=3, frameon=False, labelcolor=SOFT
+    )
 
 
 def show(axes: Axes, image: Image, title: str, note: str) -> None:
@@ -93,4 +94,4 @@ def pull_map(loss: Loss, logits: Floats, mask: Mask) -> Image:
     """Colour each pixel by where, and how hard, the gradient of a loss pulls its logit."""
     _, gradient = loss.value_and_grad(logits[None], mask[None])
     strongest = np.quantile(np.abs(gradient), 0.995) + 1e-30
-    return PULL(0.5 - 0.5 * np.clip(gradient[0] / strongest, -1, 1))[..., :3]
+    return np.asarray(PULL(0.5 - 0.5 * np.clip(gradient[0] / strongest, -1, 1)))[..., :3]

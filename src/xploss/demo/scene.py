@@ -26,7 +26,7 @@ class Scene:
     @property
     def middle(self) -> int:
         """The first column of the right half; the left half trains, the right half tests."""
-        return self.mask.shape[1] // 2
+        return int(self.mask.shape[1]) // 2
 
     def features(self) -> NDArray[np.float32]:
         """Intensity, edges and texture at several scales, standardised, and a one: (H, W, F)."""
@@ -49,7 +49,7 @@ def load(image: Path | None, mask: Path | None) -> Scene:
     if pixels.shape[:2] != marks.shape[:2]:
         raise DemoError(f"{mask} is {size(marks)} pixels, but {image} is {size(pixels)}")
     step = int(np.ceil(np.sqrt(marks[..., 0].size / MOST_PIXELS)))
-    found = (marks > 0).any(axis=-1)[::step, ::step]
+    found: Mask = np.any(marks > 0, axis=-1)[::step, ::step]
     scene = Scene(pixels[::step, ::step].squeeze(), found, f"{image} with {mask}")
     for half, part in (("left", found[:, : scene.middle]), ("right", found[:, scene.middle :])):
         if part.all() or not part.any():
@@ -70,21 +70,19 @@ def coins() -> Scene:
 
 
 def read(path: Path) -> Image:
-    """An image file as (H, W, 1|3) of floats in [0, 1], without its alpha channel."""
-    from skimage.io import imread
-    from skimage.util import img_as_float32
+    """An image file as (H, W, 1|3) of floats from 0 to 1, without its alpha channel."""
+    import PIL.Image
 
     if not path.is_file():
         raise DemoError(f"{path} is not a file")
     try:
-        pixels: Image = img_as_float32(imread(path))
-    except Exception as error:  # every reader behind imread has errors of its own
+        with PIL.Image.open(path) as file:
+            grey = file.mode in ("1", "L", "I", "I;16", "F")
+            pixels: Image = np.asarray(file if grey else file.convert("RGB"), np.float32)
+    except Exception as error:  # every format has errors of its own
         raise DemoError(f"{path} cannot be read as an image") from error
-    if pixels.ndim == 2:
-        return pixels[..., None]
-    if pixels.ndim != 3 or pixels.shape[-1] not in (2, 3, 4):
-        raise DemoError(f"{path} has shape {pixels.shape}; expected a grey or colour image")
-    return pixels[..., : 3 if pixels.shape[-1] > 2 else 1]
+    pixels = pixels / max(pixels.max(), 1)
+    return pixels[..., None] if grey else pixels
 
 
 def size(image: Image) -> str:

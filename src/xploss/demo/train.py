@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from xploss.loss import Loss
+from xploss import Loss
 
 from .scene import Mask, Scene
 
 Floats = NDArray[np.float32]
-STEPS = 200
-RATE = 0.05
+STEPS = 120
+RATE = 0.1
 
 
 class Score(NamedTuple):

@@ -16,6 +16,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class CrossEntropyLoss(PointwiseLoss):
+    """Cross-entropy: −Σ_c w_c·t_c·log p_c, or −(β·t·log p + (1 − t)·log(1 − p)).
+
+    The former per pixel in multi-class mode, the latter per entry in binary and multi-label
+    mode. ``"mean"`` divides by Σ w·Σ_c w_c·t_c over the valid pixels, with the target as given,
+    or by the sum of the (class) weights of the valid entries: a cropped image and an ignored
+    margin cost the same.
+
+    Parameters
+    ----------
+    {shared}
+    label_smoothing : float, default 0
+        The s in t·(1 − s) + s/C, or t·(1 − s) + s/2 in binary and multi-label mode; in [0, 1].
+    pos_weight : float or sequence of float, optional
+        The β, one number or one per counted class; binary and multi-label mode only.
+    balance : float or "auto", optional
+        Balanced cross-entropy, −(β·t·log p + (1 − β)·(1 − t)·log(1 − p)), with a number β in
+        [0, 1], or with β the share of negatives among the valid pixels of a class; binary and
+        multi-label mode only, and without `pos_weight`.
+
+    Notes
+    -----
+    Computed from logits by log-softmax and softplus; probabilities from outside are clipped to
+    [1e-7, 1 − 1e-7] for the logarithm only, and not renormalised. A logit of −inf (a masked
+    class) costs 0 where the target is 0. If no pixel counts, the loss is 0 with a zero gradient.
+
+    References
+    ----------
+    Ronneberger, Fischer, Brox, "U-Net", MICCAI 2015, eq. 1 (with pixel weights); Szegedy et al.,
+    "Rethinking the Inception architecture", CVPR 2016, section 7 (label smoothing); Xie, Tu,
+    "Holistically-nested edge detection", ICCV 2015, eq. 2 (``balance``).
+    """
+
     _: KW_ONLY
     pos_weight: float | Sequence[float] | None = None
     balance: float | Literal["auto"] | None = None

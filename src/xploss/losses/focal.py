@@ -16,6 +16,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class FocalLoss(PointwiseLoss):
+    """Focal loss: −Σ_c t_c·α_c·(1 − p_c)^γ·log p_c, by softmax, in multi-class mode.
+
+    Binary and multi-label, per entry:
+    −(α·t·(1 − p)^γ·log p + (1 − α)·(1 − t)·p^γ·log(1 − p)); without `alpha` both factors are 1.
+    One class against the rest is ``mode="multilabel"`` with the same labels. γ = 0 without
+    `alpha` is cross-entropy. ``"mean"`` divides as in `CrossEntropyLoss`, without `alpha`.
+
+    Parameters
+    ----------
+    {shared}
+    gamma : float, default 2
+        The γ, at least 0.
+    alpha : float or sequence of float, optional
+        Binary and multi-label: the weight of positives in [0, 1], one number or one per counted
+        class. Multi-class: one factor per counted class; a single number is refused.
+    label_smoothing : float, default 0
+        As in `CrossEntropyLoss`.
+
+    Notes
+    -----
+    The gradient is finite at saturated pixels for every γ, also below 1. Probabilities from
+    outside are clipped to [1e-7, 1 − 1e-7] for the logarithm only. If no pixel counts, the loss
+    is 0 with a zero gradient.
+
+    References
+    ----------
+    Lin et al., "Focal loss for dense object detection", ICCV 2017, eq. 4 and 5.
+    """
+
     _: KW_ONLY
     gamma: float = 2.0
     alpha: float | Sequence[float] | None = None

@@ -191,6 +191,35 @@ class _Tversky(RegionLoss):
 
 @dataclass(frozen=True, repr=False)
 class TverskyLoss(_Tversky):
+    """Tversky loss: 1 − (I + s)/(I + α·FP + β·FN + s) per class.
+
+    FP = P − I and FN = T − I, with I, P and T as `overlap` says. α weighs false positives, β
+    false negatives. Dice is α = β = 1/2, Jaccard α = β = 1. With ``gamma`` it is focal Tversky.
+
+    Parameters
+    ----------
+    {shared}
+    {region}
+    {overlap}
+    {tversky}
+    alpha, beta : float, default 0.5
+        The weights of false positives and of false negatives; at least 0, not both 0.
+
+    Notes
+    -----
+    {notes}
+
+    References
+    ----------
+    Salehi, Erdogmus, Gholipour, "Tversky loss function for image segmentation using 3D fully
+    convolutional deep networks", MLMI 2017. Focal: Abraham, Khan, "A novel focal Tversky
+    loss function", ISBI 2019, eq. 4 (with the exponent 1/γ there).
+
+    Examples
+    --------
+    >>> recall_first = TverskyLoss("binary", alpha=0.3, beta=0.7)
+    """
+
     _: KW_ONLY
     alpha: float = 0.5
     beta: float = 0.5
@@ -209,6 +238,34 @@ class TverskyLoss(_Tversky):
 
 @dataclass(frozen=True, repr=False)
 class DiceLoss(_Tversky):
+    """Dice loss: 1 − (2I + s)/(P + T + s) per class.
+
+    I, P and T are as `overlap` says: for hard targets the overlap, the size of the prediction
+    and the size of the target.
+
+    Parameters
+    ----------
+    {shared}
+    {region}
+    {overlap}
+    {tversky}
+
+    Notes
+    -----
+    {notes}
+
+    References
+    ----------
+    Milletari, Navab, Ahmadi, "V-Net", 3DV 2016, section 3 (``overlap="squared"``); Drozdzal et
+    al., "The importance of skip connections in biomedical image segmentation", 2016
+    (``"product"``); Wang et al., "Dice semimetric losses", MICCAI 2023 (``"min"``).
+
+    Examples
+    --------
+    >>> loss = DiceLoss("multiclass", ignore_index=255)
+    >>> value, gradient = loss.value_and_grad(logits, labels)
+    """
+
     @property
     def tversky(self) -> tuple[float, float, float]:
         return 0.5, 0.5, self.smooth / 2
@@ -216,6 +273,26 @@ class DiceLoss(_Tversky):
 
 @dataclass(frozen=True, repr=False)
 class JaccardLoss(_Tversky):
+    """Jaccard (IoU) loss: 1 − (I + s)/(P + T − I + s) per class; `IoULoss` is the same class.
+
+    Parameters
+    ----------
+    {shared}
+    {region}
+    {overlap}
+    {tversky}
+
+    Notes
+    -----
+    {notes}
+
+    References
+    ----------
+    Rahman, Wang, "Optimizing intersection-over-union in deep neural networks for image
+    segmentation", ISVC 2016 (``overlap="product"``); Wang et al., "Jaccard metric
+    losses: optimizing the Jaccard index with soft labels", NeurIPS 2023 (``"min"``).
+    """
+
     @property
     def tversky(self) -> tuple[float, float, float]:
         return 1.0, 1.0, self.smooth
@@ -226,6 +303,29 @@ IoULoss = JaccardLoss
 
 @dataclass(frozen=True, repr=False)
 class FBetaLoss(_Tversky):
+    """F-beta loss: 1 − ((1 + b²)I + s)/((1 + b²)I + b²·FN + FP + s) per class.
+
+    FP = P − I and FN = T − I, with I, P and T as `overlap` says. At b = 1 it is Dice.
+
+    Parameters
+    ----------
+    {shared}
+    {region}
+    {overlap}
+    {tversky}
+    beta : float, default 1
+        The b: above 1 recall counts more than precision, below 1 less; above 0.
+
+    Notes
+    -----
+    {notes}
+
+    References
+    ----------
+    van Rijsbergen, "Information Retrieval", 1979, chapter 7; Hashemi et al., "Asymmetric loss
+    functions and deep densely-connected networks", IEEE Access 2019.
+    """
+
     _: KW_ONLY
     beta: float = 1.0
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from xploss._xp import Array, Namespace
 from xploss.parameters import number, positive
 
-from ._checks import array_namespace, measured_axes, pixel_sizes
+from ._checks import backend_for, measured_axes, pixel_sizes
 from ._sweep import Plan, State, run, sweep
 
 _UNDERFLOW = 14.5
@@ -80,21 +80,22 @@ def border_weight(
     [6.07, 6.07, 6.07, 6.07]
     """
     hint = "number the cells, with scipy.ndimage.label for example"
-    xp = array_namespace("instances", instances, ("integral",), hint)
+    backend = backend_for("instances", instances, ("integral",), hint)
+    xp = backend.xp
     w0 = number("w0", w0, low=0.0)
     sigma = positive("sigma", sigma)
     measured = measured_axes("instances", instances.ndim, axes)
     sizes = pixel_sizes(sampling, len(measured))
     if 0 in instances.shape:
         return xp.astype(instances, xp.float32)
-    plan = Plan(xp, measured, sizes, reach=_UNDERFLOW * sigma)
+    plan = Plan(backend, measured, sizes, reach=_UNDERFLOW * sigma)
     ratio = run(_distance_to_two, instances, plan) / sigma
     return w0 * xp.exp(-0.5 * ratio * ratio)
 
 
 def _distance_to_two(instances: Array, plan: Plan) -> Array:
     """Return the sum of the distances to the two nearest cells."""
-    xp = plan.xp
+    xp = plan.backend.xp
     narrow = xp.iinfo(instances.dtype).max <= xp.iinfo(xp.int32).max
     labels = xp.astype(instances, xp.int32 if narrow else xp.arange(1).dtype)
     none = xp.zeros_like(labels, dtype=xp.float32) + xp.inf

@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from numbers import Real
 
-from xploss._xp import Array, Namespace, is_array, namespace
+from xploss._xp import Array
+from xploss.adapters import backend_of
+from xploss.backend import Backend
 from xploss.parameters import integer, positive
 
 
-def array_namespace(name: str, value: object, kinds: tuple[str, ...], hint: str) -> Namespace:
-    """Return the namespace of `value`, an array of a dtype of `kinds`."""
-    if not is_array(value):
+def backend_for(name: str, array: Array, kinds: tuple[str, ...], hint: str) -> Backend:
+    """Return the backend of an array whose dtype is of one of `kinds`."""
+    try:
+        backend = backend_of(array)
+    except TypeError as error:
         raise TypeError(
-            f"{name} is a {type(value).__name__}; expected an array; "
-            f"pass numpy.asarray(...), or an array of another library"
-        )
-    array: Array = value
-    xp = namespace(array)
-    if not xp.isdtype(array.dtype, kinds):
+            f"{name} is a {type(array).__name__}; expected an array of NumPy, PyTorch, JAX, CuPy "
+            "or another library of the Python Array API; convert it, for example by numpy.asarray"
+        ) from error
+    if not backend.isdtype(array, kinds):
         expected = " or ".join("integer" if kind == "integral" else kind for kind in kinds)
         raise TypeError(f"{name} has dtype {array.dtype}; expected {expected}; {hint}")
-    return xp
+    return backend
 
 
 def measured_axes(name: str, ndim: int, axes: int | Sequence[int] | None) -> tuple[int, ...]:
@@ -30,7 +32,7 @@ def measured_axes(name: str, ndim: int, axes: int | Sequence[int] | None) -> tup
         raise ValueError(f"{name} has no axes; expected at least one")
     if axes is None:
         return tuple(range(ndim))
-    given = [axes] if isinstance(axes, int) else axes
+    given = axes if isinstance(axes, Iterable) else [axes]
     found = tuple(integer("axes", axis) for axis in given)
     found = tuple(axis + ndim if axis < 0 else axis for axis in found)
     if not found or len(set(found)) < len(found) or not all(0 <= axis < ndim for axis in found):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xploss._xp import Array, Namespace, is_numpy_array
+from xploss._xp import Array, Namespace
 
-from ._checks import array_namespace, measured_axes, pixel_sizes
+from ._checks import backend_for, measured_axes, pixel_sizes
 from ._sweep import Plan, State, run, sweep
 
 
@@ -60,21 +60,21 @@ def distance_transform(
     [0.0, 1.0, 2.0, 1.0, 0.0, 1.0]
     """
     hint = "say what is foreground, as in mask > 0.5"
-    xp = array_namespace("mask", mask, ("bool", "integral"), hint)
+    backend = backend_for("mask", mask, ("bool", "integral"), hint)
     measured = measured_axes("mask", mask.ndim, axes)
     sizes = pixel_sizes(sampling, len(measured))
     if 0 in mask.shape:
-        return xp.astype(mask, xp.float32)
-    if is_numpy_array(mask):
+        return backend.xp.astype(mask, backend.xp.float32)
+    if backend.name == "numpy":
         from xploss.adapters import _maps_scipy
 
         if _maps_scipy.available():
             return _maps_scipy.distance_transform(mask, measured, sizes)
-    return run(_distance, mask, Plan(xp, measured, sizes))
+    return run(_distance, mask, Plan(backend, measured, sizes))
 
 
 def _distance(mask: Array, plan: Plan) -> Array:
-    xp = plan.xp
+    xp = plan.backend.xp
     zero = xp.zeros_like(mask, dtype=xp.float32)
     (squares,) = sweep(
         plan, _nearest, (xp.where(mask == xp.zeros_like(mask), zero, zero + xp.inf),)

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from statistics import median
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
-from xploss._xp import Array, Namespace, device, is_array
+from xploss._xp import Array, is_array
+from xploss.backend import Backend
 from xploss.parameters import choice, flag, integer, number
 
-from ._checks import array_namespace
+from ._checks import backend_for
 
 Scheme: TypeAlias = Literal["inverse", "median", "effective"]
 
@@ -166,8 +167,9 @@ def _frequencies(
         raise TypeError(f"targets is a {type(arrays).__name__}; expected an array or an iterable")
     pixels, area = [0] * num_classes, [0] * num_classes
     for i, array in enumerate(arrays):
-        xp, labels = _labels(f"targets[{i}]", array, num_classes, ignore_index)
-        counts = _counts(xp, labels, num_classes)
+        backend, labels = _labels(f"targets[{i}]", array, num_classes, ignore_index)
+        counts = _counts(backend, labels, num_classes)
+        xp = backend.xp
         valid = xp.sum(counts, axis=1, keepdims=True, dtype=counts.dtype)
         seen = xp.where(counts > 0, valid, xp.zeros_like(counts))
         for total, part in ((pixels, counts), (area, seen)):
@@ -181,7 +183,7 @@ def _frequencies(
 
 def _labels(
     name: str, array: Array, num_classes: int, ignore_index: int | None
-) -> tuple[Namespace, Array]:
+) -> tuple[Backend, Array]:
     """Return the labels of one array as (sample, pixel), with num_classes where ignored."""
     if isinstance(array, tuple | list):
         raise TypeError(
@@ -189,13 +191,14 @@ def _labels(
             "pass (target for _, target in loader) if the loader gives pairs"
         )
     hint = "make labels of a dense target by argmax over its class axis"
-    xp = array_namespace(name, array, ("bool", "integral"), hint)
+    backend = backend_for(name, array, ("bool", "integral"), hint)
     if array.ndim == 0:
         raise ValueError(f"{name} has no axes; expected labels of shape (N, *S)")
+    xp = backend.xp
     shape = (array.shape[0], math.prod(array.shape[1:]))
     labels = xp.reshape(xp.astype(array, xp.arange(1).dtype), shape)
     if 0 in shape:
-        return xp, labels
+        return backend, labels
     counted = labels
     if ignore_index is not None:
         ignored = labels == ignore_index
@@ -207,11 +210,12 @@ def _labels(
                 f"{name} has label {label}, outside 0..{num_classes - 1} of num_classes="
                 f"{num_classes}; pass ignore_index={label} if it marks pixels to leave out"
             )
-    return xp, labels
+    return backend, labels
 
 
-def _counts(xp: Namespace, labels: Array, num_classes: int) -> Array:
+def _counts(backend: Backend, labels: Array, num_classes: int) -> Array:
     """Return the pixels of each class in each sample, (N, num_classes)."""
+    xp = backend.xp
     if not hasattr(xp, "bincount"):
         columns = [
             xp.sum(xp.astype(labels == c, labels.dtype), axis=1, dtype=labels.dtype)
@@ -220,7 +224,7 @@ def _counts(xp: Namespace, labels: Array, num_classes: int) -> Array:
         return xp.stack(columns, axis=1)
     bins = num_classes + 1
     samples = labels.shape[0]
-    rows = xp.arange(samples, dtype=labels.dtype, device=device(labels))
+    rows = xp.arange(samples, dtype=labels.dtype, device=backend.device(labels))
     flat = xp.reshape(labels + rows[:, None] * bins, (-1,))
     counts = xp.bincount(flat, minlength=samples * bins)
     return xp.reshape(counts, (samples, bins))[:, :num_classes]

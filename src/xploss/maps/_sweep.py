@@ -11,12 +11,16 @@ import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeAlias
 
-from xploss._xp import Array, Namespace, device, is_jax_array, is_torch_array
+from xploss._xp import Array
+from xploss.backend import Backend
 
 _BLOCK = 2**18
 """Elements of the costs of an eager block, as long as it has more than one pixel per line."""
 
-_STAGED_BLOCKS = 8
+_DEVICE_BLOCK = 2**22
+"""The same on a device, where many small steps take longer than a few large ones."""
+
+_STAGED_BLOCKS = 4
 """Blocks of a pass in a compiled graph, which fuses the costs away but must stay small."""
 
 State: TypeAlias = tuple[Array, ...]
@@ -30,7 +34,7 @@ within reach, each (lines, sources), and the squared steps between them, (pixels
 class Plan(NamedTuple):
     """What a transform needs beside its array; hashable, to be static for a compiler."""
 
-    xp: Namespace
+    backend: Backend
     axes: tuple[int, ...]
     sampling: tuple[float, ...]
     reach: float = math.inf
@@ -39,11 +43,11 @@ class Plan(NamedTuple):
 
 def run(function: Callable[[Array, Plan], Array], array: Array, plan: Plan) -> Array:
     """Call `function(array, plan)` in the way that suits the backend."""
-    if is_jax_array(array):
+    if plan.backend.name == "jax":
         from xploss.adapters import _maps_jax
 
         return _maps_jax.compiled(function)(array, plan)
-    if is_torch_array(array):
+    if plan.backend.name == "torch":
         from xploss.adapters import _maps_torch
 
         plan = plan._replace(staged=_maps_torch.is_compiling())
@@ -52,40 +56,44 @@ def run(function: Callable[[Array, Plan], Array], array: Array, plan: Plan) -> A
 
 def sweep(plan: Plan, merge: Merge, state: State) -> State:
     """Pass along every axis of the plan; what is beyond its reach may come out as inf."""
-    xp = plan.xp
+    xp = plan.backend.xp
     for axis, spacing in zip(plan.axes, plan.sampling, strict=True):
-        moved = [xp.moveaxis(array, axis, -1) for array in state]
+        last = state[0].ndim - 1
+        there = (*range(axis), *range(axis + 1, last + 1), axis)
+        back = (*range(axis), last, *range(axis, last))
+        moved = [xp.permute_dims(array, there) for array in state]
         shape = moved[0].shape
         lines = tuple(xp.reshape(array, (-1, shape[-1])) for array in moved)
         done = _pass(plan, merge, lines, spacing)
-        state = tuple(xp.moveaxis(xp.reshape(array, shape), -1, axis) for array in done)
+        state = tuple(xp.permute_dims(xp.reshape(array, shape), back) for array in done)
     return state
 
 
 def _pass(plan: Plan, merge: Merge, lines: State, spacing: float) -> State:
-    length = lines[0].shape[-1]
+    xp, length = plan.backend.xp, lines[0].shape[-1]
     reach = math.ceil(min(plan.reach / spacing, length))
 
     def block(pixels: Array, sources: Array, windows: State) -> State:
         steps = (pixels[:, None] - sources[None, :]) * spacing
-        return merge(plan.xp, steps * steps, *windows)
+        return merge(xp, steps * steps, *windows)
 
-    if is_jax_array(lines[0]):
+    if plan.backend.name == "jax":
         from xploss.adapters import _maps_jax
 
         return _maps_jax.walk(block, lines, reach)
     parts = []
-    numbers = plan.xp.arange(length, dtype=lines[0].dtype, device=device(lines[0]))
-    for start, stop in _blocks(plan, lines[0].shape, reach):
+    numbers = xp.arange(length, dtype=lines[0].dtype, device=plan.backend.device(lines[0]))
+    for start, stop in _blocks(plan, lines[0], reach):
         near = slice(max(0, start - reach), min(length, stop + reach))
         windows = tuple(array[:, near] for array in lines)
         parts.append(block(numbers[start:stop], numbers[near], windows))
-    return tuple(plan.xp.concat(column, axis=-1) for column in zip(*parts, strict=True))
+    return tuple(xp.concat(column, axis=-1) for column in zip(*parts, strict=True))
 
 
-def _blocks(plan: Plan, shape: tuple[int, int], reach: int) -> Iterator[tuple[int, int]]:
-    count, length = shape
-    size = max(1, _BLOCK // (count * min(length, 2 * reach + 1)))
+def _blocks(plan: Plan, lines: Array, reach: int) -> Iterator[tuple[int, int]]:
+    count, length = lines.shape
+    limit = _BLOCK if plan.backend.on_host(lines) else _DEVICE_BLOCK
+    size = max(1, limit // (count * min(length, 2 * reach + 1)))
     if plan.staged:
         size = max(size, math.ceil(length / _STAGED_BLOCKS))
     for start in range(0, length, size):

@@ -1,0 +1,82 @@
+"""Threads across tiles: each walks whole tiles, so that none waits for another within one."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Workers:
+    """A pool of threads, made when it is first needed and again after a fork.
+
+    Parameters
+    ----------
+    set_up : callable, optional
+        Called in each thread before it works.
+    started : callable, optional
+        Called with the number of threads in the thread that made them.
+    """
+
+    def __init__(
+        self,
+        set_up: Callable[[], None] | None = None,
+        started: Callable[[int], None] | None = None,
+    ) -> None:
+        self._set_up = set_up
+        self._started = started
+        self._lock = threading.Lock()
+        self._pools: dict[int, ThreadPoolExecutor] = {}
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        self._lock = threading.Lock()
+        self._pools = {}
+
+    def map(
+        self, function: Callable[[Any], T], items: Iterable[Any], count: int
+    ) -> list[T]:
+        """`function` of each item, in order, by `count` threads."""
+        work = list(items)
+        if count < 2 or len(work) < 2:
+            return [function(item) for item in work]
+        return list(self._pool(count).map(function, work))
+
+    def _pool(self, count: int) -> ThreadPoolExecutor:
+        with self._lock:
+            if count not in self._pools:
+                self._pools[count] = self._start(count)
+            return self._pools[count]
+
+    def _start(self, count: int) -> ThreadPoolExecutor:
+        """A pool whose threads are all running and set up."""
+        pool = ThreadPoolExecutor(count, thread_name_prefix="xploss")
+        together = threading.Barrier(count)
+
+        def begin(_: int) -> None:
+            if self._set_up is not None:
+                self._set_up()
+            together.wait()
+
+        list(pool.map(begin, range(count)))
+        if self._started is not None:
+            self._started(count)
+        return pool
+
+
+def default_count() -> int:
+    """The threads of a walk: XPLOSS_NUM_THREADS, or the processors of this process."""
+    given = os.environ.get("XPLOSS_NUM_THREADS", "")
+    if given:
+        if not given.isdecimal() or int(given) < 1:
+            raise ValueError(
+                f"XPLOSS_NUM_THREADS is {given!r}; expected a whole number of at least 1"
+            )
+        return int(given)
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
