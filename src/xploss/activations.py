@@ -102,7 +102,8 @@ class Softmax(Activation):
             if s.p_true is not None:
                 by_p = s.p_true * self.true(reading)
                 at_truth = by_p if at_truth is None else by_p + at_truth
-            return _weighted(b.softmax_pull(self.p, s.p_class, reading.labels, at_truth), reading)
+            place = None if at_truth is None else reading.place
+            return _weighted(b.softmax_pull(self.p, s.p_class, place, at_truth), reading)
         return self._pull_dense(reading)
 
     def _pull_dense(self, reading: Reading) -> Array:
@@ -111,10 +112,10 @@ class Softmax(Activation):
         for slope in (s.p_class, s.p):
             g = g if slope is None else g + slope
         if s.p_true is not None:
-            g = self.backend.add_at(g, reading.labels, s.p_true)
+            g = self.backend.add_at(g, reading.place, s.p_true)
         if s.log_p_true is not None:
             r = xp.zeros_like(self.p) if r is None else r
-            r = self.backend.add_at(r, reading.labels, s.log_p_true)
+            r = self.backend.add_at(r, reading.place, s.log_p_true)
         g, r = _weighted(g, reading), r if r is None else _weighted(r, reading)
         mean = xp.sum(self.p * g, axis=1, keepdims=True)
         if r is None:
@@ -197,7 +198,7 @@ class Probability(Activation):
         if s.log_p_true is not None:
             at_truth = _sum(at_truth, s.log_p_true * self._inverse(self.true(reading)))
         if at_truth is not None:
-            pulled = b.add_at(pulled, reading.labels, at_truth)
+            pulled = b.add_at(pulled, reading.place, at_truth)
         return _weighted(pulled, reading)
 
     def _inverse(self, p: Array) -> Array:

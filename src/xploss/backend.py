@@ -194,7 +194,7 @@ class Backend:
         return self.maximum(z, 0.0) + self.xp.log1p(self.xp.exp(-self.xp.abs(z)))
 
     def softmax_pull(
-        self, p: Array, slope: Array | None, labels: Array | None, at_truth: Array | None
+        self, p: Array, slope: Array | None, truth: Any, at_truth: Array | None
     ) -> Array:
         """p·(slope − Σp·slope − u) + onehot·u, where u is `at_truth`, (k, 1, m)."""
         xp = self.xp
@@ -203,38 +203,38 @@ class Backend:
         else:
             mean = xp.sum(p * slope, axis=1, keepdims=True)
             pulled = p * (slope - (mean if at_truth is None else mean + at_truth))
-        if at_truth is None or labels is None:
-            return pulled
-        return self.add_at(pulled, labels, at_truth)
+        return pulled if at_truth is None else self.add_at(pulled, truth, at_truth)
 
     def one_hot(self, labels: Array, classes: int, dtype: Dtype) -> Array:
         """(k, C, m) from labels (k, m); a label that is no class has no one."""
         index = self.xp.arange(classes, dtype=labels.dtype, device=self.device(labels))
         return self.xp.astype(labels[:, None, :] == index[None, :, None], dtype, copy=False)
 
-    def take_at(self, x: Array, labels: Array) -> Array:
-        """`x` (k|1, C, m|1) at each pixel's label, (k, 1, m); 0 where the label is no class."""
-        truth = self.one_hot(labels, x.shape[1], self.xp.bool)
-        zero = self.xp.zeros_like(x)
-        return self.xp.sum(self.xp.where(truth, x, zero), axis=1, keepdims=True, dtype=x.dtype)
+    def locate(self, labels: Array, classes: int) -> Any:
+        """The place of each pixel's label (k, m), as the four methods below take it: a mask."""
+        return self.one_hot(labels, classes, self.xp.bool)
 
-    def add_at(self, x: Array, labels: Array, values: Array) -> Array:
+    def take_at(self, x: Array, truth: Any) -> Array:
+        """`x` (k|1, C, m|1) at each pixel's label, (k, 1, m); 0 where the label is no class."""
+        held = self.xp.where(truth, x, self.xp.zeros_like(x))
+        return self.xp.sum(held, axis=1, keepdims=True, dtype=x.dtype)
+
+    def add_at(self, x: Array, truth: Any, values: Array) -> Array:
         """`x` (k, C, m) plus `values` (k, 1, m) at each pixel's label; `x` may be reused."""
-        return x + self.one_hot(labels, x.shape[1], x.dtype) * values
+        return x + self.xp.astype(truth, x.dtype) * values
+
+    def sum_classes(self, values: Array, truth: Any, classes: int, dtype: Dtype) -> Array:
+        """Σ values (k, 1, m) of the pixels of each label, (k, C)."""
+        return self.xp.sum(self.xp.astype(truth, values.dtype) * values, axis=-1, dtype=dtype)
+
+    def count_classes(self, truth: Any, classes: int) -> Array:
+        """The number of pixels of each label, (k, C), in integers."""
+        dtype = self.index_dtype()
+        return self.xp.sum(self.xp.astype(truth, dtype), axis=-1, dtype=dtype)
 
     def sum_pixels(self, x: Array, weight: Array | None, dtype: Dtype) -> Array:
         """Σ weight·x over the pixels: (k, C) from (k, C, m) and a weight (k, 1|C, m)."""
         return self.xp.sum(x if weight is None else x * weight, axis=-1, dtype=dtype)
-
-    def sum_classes(self, values: Array, labels: Array, classes: int, dtype: Dtype) -> Array:
-        """Σ values (k, 1, m) of the pixels of each label, (k, C)."""
-        truth = self.one_hot(labels, classes, values.dtype)
-        return self.xp.sum(truth * values, axis=-1, dtype=dtype)
-
-    def count_classes(self, labels: Array, classes: int) -> Array:
-        """The number of pixels of each label, (k, C), in integers."""
-        truth = self.one_hot(labels, classes, self.xp.bool)
-        return self.xp.sum(self.xp.astype(truth, labels.dtype), axis=-1, dtype=labels.dtype)
 
     # the entries that autodiff hooks into
 
@@ -271,7 +271,7 @@ class Backend:
             score_term(self, factor, term, part).value
             for (factor, term), part in zip(loss.terms, parts, strict=True)
         ]
-        return add_values(loss, [self.scored(score, parts[0][0], dtype) for score in scores])
+        return self.scored(add_values(loss, scores), parts[0][0], dtype)
 
 
 def _added(parts: Sequence[Measured]) -> Measured:

@@ -229,12 +229,12 @@ class Problem:
             for (factor, term), arrays in zip(self.loss.terms, statistics, strict=True)
         ]
         slopes = [scored.slopes for scored in scores]
-        parts = [b.scored(scored.value, self.pred, self.dtype) for scored in scores]
+        parts = [scored.value for scored in scores]
         for walk in self.walks:
             for position, (index, _, term) in enumerate(walk.terms):
                 if term.maps:
                     parts[index] = walk.maps(position, self._near(slopes[index]))
-        return add_values(self.loss, parts), slopes
+        return b.scored(add_values(self.loss, parts), self.pred, self.dtype), slopes
 
     def gradient(self, slopes: Sequence[tuple[Array, ...]], cotangent: Array | None) -> Array:
         """The gradient of Σ cotangent·value by `pred`."""

@@ -107,7 +107,7 @@ def _check_arrays(backend: Backend, pred: Array, target: Array, weight: Array | 
                 f"device; move {name} to {device}"
             )
         backend.refuse_gradient(name, x)
-    if not backend.isdtype(pred, "real floating") or pred.dtype.itemsize > 8:
+    if not backend.isdtype(pred, "real floating") or backend.xp.finfo(pred.dtype).bits > 64:
         raise TypeError(
             f"pred has dtype {pred.dtype}; expected a floating dtype of at most 64 bits; "
             "convert pred to float32, and do not take its argmax"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .lazy import lazy
 
@@ -65,6 +65,11 @@ class Reading:
     slopes: Slopes
 
     @lazy
+    def place(self) -> Any:
+        """Where each pixel's label is among the classes, as the backend looks it up."""
+        return self.backend.locate(self.labels, self.classes)
+
+    @lazy
     def truth(self) -> Array:
         """The target as one number per class, (k, C, m)."""
         if self.labels is None:
@@ -96,7 +101,7 @@ class Reading:
             t = self.dense if power is None else self.dense**power
             return b.sum_pixels(t, self.weight, self.accumulator)
         if not self.weighted:
-            counts = b.count_classes(self.labels, self.classes)
+            counts = b.count_classes(self.place, self.classes)
             return b.xp.astype(counts, self.accumulator)
         ones = b.xp.ones_like(self.labels[:, None, :], dtype=self.dtype)
         return self.sum_true(ones)
@@ -111,8 +116,8 @@ class Reading:
         if self.weighted and w is not None:
             w = self.at_truth(w) if w.shape[1] > 1 else w
             x = x * w
-        return self.backend.sum_classes(x, self.labels, self.classes, self.accumulator)
+        return self.backend.sum_classes(x, self.place, self.classes, self.accumulator)
 
     def at_truth(self, x: Array) -> Array:
         """x (k|1, C, m|1) at each pixel's label, (k, 1, m); 0 where it has none."""
-        return self.backend.take_at(x, self.labels)
+        return self.backend.take_at(x, self.place)

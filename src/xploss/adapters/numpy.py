@@ -1,11 +1,20 @@
-"""NumPy: flat look-ups instead of one-hot arrays."""
+"""NumPy: look-ups and counts by flat indices, tiles in buffers that are used again, threads."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import _xp
 from ..backend import Backend
+from ..threads import Workers, default_count
+
+if TYPE_CHECKING:
+    from .._xp import Array, Dtype
+    from ..tiles import Block
 
 
 class NumpyBackend(Backend):
@@ -13,8 +22,112 @@ class NumpyBackend(Backend):
 
     name = "numpy"
 
-    def owns(self, x: _xp.Array) -> bool:
-        return isinstance(x, np.ndarray)
+    def owns(self, x: Array) -> bool:
+        return isinstance(x, np.ndarray | np.generic)
+
+    def device(self, x: Array) -> str:
+        return "cpu"
+
+    def map(self, function: Callable[[Block], Any], blocks: Iterable[Block]) -> list[Any]:
+        return _WORKERS.map(function, blocks, default_count())
+
+    def scored(self, x: Array, like: Array, dtype: Dtype) -> Array:
+        return np.asarray(x, dtype)
+
+    def contiguous(self, x: Array) -> Array:
+        return np.ascontiguousarray(x)
+
+    def maximum(self, x: Array, value: float) -> Array:
+        return np.maximum(x, x.dtype.type(value))
+
+    def minimum(self, x: Array, value: float) -> Array:
+        return np.minimum(x, x.dtype.type(value))
+
+    def softmax(self, z: Array) -> tuple[Array, Array, Array]:
+        shift = np.max(z, axis=1, keepdims=True)
+        e = np.subtract(z, shift)
+        np.exp(e, out=e)
+        total = np.sum(e, axis=1, keepdims=True)
+        e *= 1 / total
+        return e, shift, np.log(total)
+
+    def sigmoid(self, z: Array) -> Array:
+        e = np.abs(z)
+        np.negative(e, out=e)
+        np.exp(e, out=e)
+        p = 1 / (1 + e)
+        return np.where(z >= 0, p, np.multiply(e, p, out=e))
+
+    def softmax_pull(
+        self, p: Array, slope: Array | None, truth: Any, at_truth: Array | None
+    ) -> Array:
+        if slope is None:
+            pulled = np.multiply(p, -at_truth)
+        else:
+            mean = np.matmul(np.swapaxes(slope, 1, 2), p)
+            mean = mean if at_truth is None else np.add(mean, at_truth, out=mean)
+            pulled = np.subtract(slope, mean)
+            pulled *= p
+        return pulled if at_truth is None else self.add_at(pulled, truth, at_truth)
+
+    def locate(self, labels: Array, classes: int) -> _Place:
+        known: Array | None = (labels >= 0) & (labels < classes)
+        safe = labels
+        if np.all(known):
+            known = None
+        else:
+            safe = np.where(known, labels, 0)
+        samples, pixels = labels.shape
+        bins = safe if known is None else np.where(known, labels, classes)
+        if samples > 1:
+            bins = bins + np.arange(samples)[:, None] * (classes + 1)
+        flat = safe * pixels
+        flat += np.arange(pixels)
+        if samples > 1:
+            flat += np.arange(samples)[:, None] * (classes * pixels)
+        return _Place(safe, flat, bins.reshape(-1), None if known is None else known[:, None, :])
+
+    def take_at(self, x: Array, truth: _Place) -> Array:
+        samples, pixels = truth.index.shape
+        if x.shape[2] == pixels and x.shape[0] == samples:
+            taken = x.reshape(-1).take(truth.flat)
+        elif x.shape[0] == 1:
+            taken = x[0, :, 0].take(truth.index)
+        else:
+            taken = np.take_along_axis(x[:, :, 0], truth.index, axis=1)
+        return truth.only_known(taken[:, None, :])
+
+    def add_at(self, x: Array, truth: _Place, values: Array) -> Array:
+        x.reshape(-1)[truth.flat] += truth.only_known(values)[:, 0, :]
+        return x
+
+    def sum_classes(self, values: Array, truth: _Place, classes: int, dtype: Dtype) -> Array:
+        samples = truth.index.shape[0]
+        summed = np.bincount(truth.bins, values.reshape(-1), minlength=samples * (classes + 1))
+        return summed.reshape(samples, classes + 1)[:, :classes].astype(dtype, copy=False)
+
+    def count_classes(self, truth: _Place, classes: int) -> Array:
+        samples = truth.index.shape[0]
+        counts = np.bincount(truth.bins, minlength=samples * (classes + 1))
+        return counts.reshape(samples, classes + 1)[:, :classes]
 
 
+@dataclass(frozen=True)
+class _Place:
+    """The labels of a tile as indices: 0 where a label is no class, which `known` tells."""
+
+    index: Array
+    flat: Array
+    """Into a tile's (k, C, m) elements."""
+    bins: Array
+    """One per sample and class, with one more per sample for what is no class."""
+    known: Array | None
+    """(k, 1, m), or None if every label is a class."""
+
+    def only_known(self, x: Array) -> Array:
+        """`x` (k, 1, m) with 0 where the label is no class."""
+        return x if self.known is None else x * self.known
+
+
+_WORKERS = Workers()
 BACKEND = NumpyBackend(_xp.namespace(np.empty(0)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -27,6 +28,19 @@ _KINDS = {
     "integral": _INTEGRAL,
     "real floating": (torch.float64, torch.float32, torch.float16, torch.bfloat16),
 }
+
+
+@dataclass(frozen=True)
+class _Place:
+    """The labels of a tile as indices (k, 1, m): 0 where a label is no class."""
+
+    index: Array
+    known: Array | None
+    """Where a label is a class, (k, 1, m); None if everywhere."""
+
+    def only_known(self, x: Array) -> Array:
+        """`x` (k, 1, m) with 0 where the label is no class."""
+        return x if self.known is None else x * self.known
 
 
 class TorchBackend(Backend):
@@ -84,11 +98,28 @@ class TorchBackend(Backend):
     def softplus(self, z: Array) -> Array:
         return -torch.nn.functional.logsigmoid(-z)
 
-    def take_at(self, x: Array, labels: Array) -> Array:
-        known = (labels >= 0) & (labels < x.shape[1])
-        index = torch.where(known, labels, 0)[:, None, :]
-        shape = (labels.shape[0], x.shape[1], labels.shape[1])
-        return torch.gather(x.expand(shape), 1, index) * known[:, None, :]
+    def locate(self, labels: Array, classes: int) -> _Place:
+        known = (labels >= 0) & (labels < classes)
+        return _Place(torch.where(known, labels, 0)[:, None, :], known[:, None, :])
+
+    def take_at(self, x: Array, truth: _Place) -> Array:
+        samples, _, pixels = truth.index.shape
+        taken = torch.gather(x.expand((samples, x.shape[1], pixels)), 1, truth.index)
+        return truth.only_known(taken)
+
+    def add_at(self, x: Array, truth: _Place, values: Array) -> Array:
+        return x.scatter_add(1, truth.index, truth.only_known(values))
+
+    def sum_classes(self, values: Array, truth: _Place, classes: int, dtype: Dtype) -> Array:
+        zeros = torch.zeros_like(values[:, 0, :1], dtype=dtype).expand(-1, classes)
+        held = truth.only_known(values)[:, 0, :].to(dtype)
+        return zeros.scatter_add(1, truth.index[:, 0, :], held)
+
+    def count_classes(self, truth: _Place, classes: int) -> Array:
+        ones = torch.ones_like(truth.index)
+        ones = ones if truth.known is None else ones * truth.known
+        zeros = torch.zeros_like(ones[:, 0, :1]).expand(-1, classes)
+        return zeros.scatter_add(1, truth.index[:, 0, :], ones[:, 0, :])
 
     def value(self, loss: Loss, pred: Array, target: Array, weight: Array | None) -> Array:
         refused = (target, weight)
@@ -163,48 +194,52 @@ class EagerBackend(TorchBackend):
         return e.div_(total), shift, total.log_()
 
     def softmax_pull(
-        self, p: Array, slope: Array | None, labels: Array | None, at_truth: Array | None
+        self, p: Array, slope: Array | None, truth: Any, at_truth: Array | None
     ) -> Array:
         if slope is None:
             pulled = torch.mul(p, at_truth).neg_()
         else:
             mean = torch.matmul(slope.permute(0, 2, 1), p)
             pulled = torch.sub(slope, mean if at_truth is None else mean.add_(at_truth)).mul_(p)
-        if at_truth is None or labels is None:
-            return pulled
-        return self.add_at(pulled, labels, at_truth)
+        return pulled if at_truth is None else self.add_at(pulled, truth, at_truth)
 
-    def add_at(self, x: Array, labels: Array, values: Array) -> Array:
-        known = (labels >= 0) & (labels < x.shape[1])
-        index = torch.where(known, labels, 0)[:, None, :]
-        return x.scatter_add_(1, index, values * known[:, None, :])
+    def locate(self, labels: Array, classes: int) -> _Place:
+        place = super().locate(labels, classes)
+        whole = self.on_host(labels) and bool(torch.all(place.known))
+        return _Place(place.index, None) if whole else place
+
+    def add_at(self, x: Array, truth: _Place, values: Array) -> Array:
+        return x.scatter_add_(1, truth.index, truth.only_known(values))
 
     def sum_pixels(self, x: Array, weight: Array | None, dtype: Dtype) -> Array:
         # the float32 sum over adjacent pixels is a cascade: its error does not grow with them
         summed = torch.sum(x if weight is None else x * weight, -1)
         return summed.to(dtype)
 
-    def sum_classes(self, values: Array, labels: Array, classes: int, dtype: Dtype) -> Array:
-        bins = self._bins(labels, classes)
-        summed = torch.bincount(
-            bins, values.reshape(-1), minlength=labels.shape[0] * (classes + 1)
-        )
-        return summed.reshape(labels.shape[0], classes + 1)[:, :classes].to(dtype)
+    def sum_classes(self, values: Array, truth: _Place, classes: int, dtype: Dtype) -> Array:
+        samples = values.shape[0]
+        held = truth.only_known(values).reshape(-1)
+        summed = torch.bincount(self._bins(truth, classes), held, minlength=samples * classes)
+        return summed.reshape(samples, classes).to(dtype)
 
-    def count_classes(self, labels: Array, classes: int) -> Array:
-        bins = self._bins(labels, classes)
-        counts = torch.bincount(bins, minlength=labels.shape[0] * (classes + 1))
-        return counts.reshape(labels.shape[0], classes + 1)[:, :classes]
+    def count_classes(self, truth: _Place, classes: int) -> Array:
+        samples, bins = truth.index.shape[0], self._bins(truth, classes)
+        if truth.known is None:
+            counts = torch.bincount(bins, minlength=samples * classes)
+        else:
+            # sums of ones in float64 are counts, exact up to 2^53
+            ones = truth.known.reshape(-1).to(torch.float64)
+            counts = torch.bincount(bins, ones, minlength=samples * classes).to(torch.int64)
+        return counts.reshape(samples, classes)
 
     @staticmethod
-    def _bins(labels: Array, classes: int) -> Array:
-        """A bin per sample and label, with one more for what is no class."""
-        known = (labels >= 0) & (labels < classes)
-        bins = torch.where(known, labels, classes)
-        if labels.shape[0] > 1:
-            offset = torch.arange(labels.shape[0], device=labels.device) * (classes + 1)
-            bins = bins + offset[:, None]
-        return bins.reshape(-1)
+    def _bins(truth: _Place, classes: int) -> Array:
+        """A bin per sample and label."""
+        index = truth.index
+        if index.shape[0] > 1:
+            samples = torch.arange(index.shape[0], device=index.device)
+            index = index + samples[:, None, None] * classes
+        return index.reshape(-1)
 
     def scoring(self, arrays: Sequence[Array]) -> tuple[Backend, Sequence[Array]]:
         if all(isinstance(a, torch.Tensor) and a.device.type == "cpu" for a in arrays):

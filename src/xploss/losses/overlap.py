@@ -113,7 +113,8 @@ def share_of_classes(
     counts are left out.
     """
     xp = backend.xp
-    share = xp.where(size > 0, weights, xp.zeros_like(size))
+    valid = xp.sum(size, axis=1, keepdims=True) > 0
+    share = xp.where(valid, weights, xp.zeros_like(size))
     if term.absent == "skip":
         share = xp.where(mass > 0, share, xp.zeros_like(share))
     if term.reduction == "mean":
@@ -170,15 +171,19 @@ class _Tversky(RegionLoss):
         loss = wrong / safe
         by_overlap = -((alpha + beta) * right + wrong) / safe / safe
         by_predicted = alpha * right / safe / safe
-        value, slope = self._outer(loss, backend)
+        score = xp.where(whole == 0, xp.ones_like(whole), right / safe)
+        value, slope = self._outer(loss, score, backend)
         return value, slope * by_overlap, slope * by_predicted
 
-    def _outer(self, loss: Array, backend: Backend) -> tuple[Array, Array]:
-        """L, L^γ or −ln((1 − L + ε)/(1 + ε)), with its derivative."""
+    def _outer(self, loss: Array, score: Array, backend: Backend) -> tuple[Array, Array]:
+        """L, L^γ or −ln((1 − L + ε)/(1 + ε)), with its derivative by L."""
         xp = backend.xp
         one = xp.ones_like(loss)
         if self.log_loss:
-            return -xp.log1p(-loss / (1 + LOG_OFFSET)), 1 / (1 + LOG_OFFSET - loss)
+            # of two equal forms the one that is exact at its end
+            near = -xp.log1p(-xp.where(loss < 0.5, loss, one / 2) / (1 + LOG_OFFSET))
+            far = -xp.log((score + LOG_OFFSET) / (1 + LOG_OFFSET))
+            return xp.where(loss < 0.5, near, far), 1 / (score + LOG_OFFSET)
         if self.gamma == 1.0:
             return loss, one
         base = xp.where(loss > 0, loss, one)

@@ -115,7 +115,7 @@ class PointwiseLoss(Term):
         if s:
             even = s / (reading.classes if self.mode == "multiclass" else 2)
             smoothed = t * (1 - s) + even
-            if self.mode == "multiclass" and self.from_logits:
+            if self.from_logits:
                 masked = (t == 0) & (activation.x == -float("inf"))
                 smoothed = b.xp.where(masked, b.xp.zeros_like(t), smoothed)
             t = smoothed
