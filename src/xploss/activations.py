@@ -55,6 +55,11 @@ class Activation:
         """log p at each pixel's label, (k, 1, m)."""
         return reading.at_truth(self.log_p)
 
+    def sides_true(self, reading: Reading) -> tuple[Array, Array, Array]:
+        """p, 1 − p and log p at each pixel's label, each to its own last digits."""
+        p = self.true(reading)
+        return p, 1 - p, self.log_true(reading)
+
     def pull(self, reading: Reading) -> Array:
         """The derivative by `x`, (k, C, m), weight included, from a reading's slopes."""
         raise NotImplementedError
@@ -81,14 +86,29 @@ class Softmax(Activation):
         lowest = -float(self.backend.xp.finfo(self.x.dtype).max) / 2
         return self.backend.maximum(self.x - shift, lowest) - log_total
 
-    def true(self, reading: Reading) -> Array:
-        return reading.at_truth(self.p)
+    @lazy
+    def _rest(self) -> Array:
+        """Σ p of all classes but one above 1/2, (k, 1, m): what that one leaves of 1."""
+        xp, p = self.backend.xp, self.p
+        small = xp.where(p > 0.5, xp.zeros_like(p), p)
+        return xp.sum(small, axis=1, keepdims=True, dtype=p.dtype)
+
+    @lazy
+    def q(self) -> Array:
+        return self.backend.xp.where(self.p > 0.5, self._rest, 1 - self.p)
+
+    def sides_true(self, reading: Reading) -> tuple[Array, Array, Array]:
+        xp, p = self.backend.xp, self.true(reading)
+        sure = p > 0.5
+        q = xp.where(sure, self._rest, 1 - p)
+        near = xp.log1p(-xp.where(sure, q, xp.zeros_like(q)))
+        return p, q, xp.where(sure, near, self.log_true(reading))
 
     def log_true(self, reading: Reading) -> Array:
         _, shift, log_total = self._parts
         at_label = reading.at_truth(self.x)
         known = self.backend.xp.astype(reading.labels[:, None, :] >= 0, self.x.dtype)
-        return at_label - known * (shift + log_total)
+        return (at_label - known * shift) - known * log_total
 
     def pull(self, reading: Reading) -> Array:
         """dz = p·(g − Σp·g − Σr) + r, with g the slope by p and r the slope by log p.

@@ -12,7 +12,7 @@ def number(name: str, value: Any, low: float = -math.inf, high: float = math.inf
     """`value` as a finite float in [low, high]."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} is {value!r}; expected a real number")
-    if not (math.isfinite(value) and low <= value <= high):
+    if not (abs(value) < math.inf and low <= value <= high):
         raise ValueError(f"{name} is {value!r}; expected a finite number{_range(low, high)}")
     return float(value)
 

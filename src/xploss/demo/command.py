@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
@@ -46,9 +47,10 @@ def train_all(losses: dict[str, Loss], scene: Scene, asarray: Callable[[Any], An
 
     features = scene.features()
     runs = []
-    with tqdm(total=len(losses) * STEPS, unit="step", leave=False) as bar:
+    pace = 0.1 if sys.stderr.isatty() else 5.0  # seconds between lines: few in a log
+    with tqdm(total=len(losses) * STEPS, unit="step", leave=False, mininterval=pace) as bar:
         for name, loss in losses.items():
-            bar.set_description(name)
+            bar.set_description(name, refresh=False)
             runs.append(train(name, loss, scene, features, asarray, bar.update))
     return runs
 

@@ -319,7 +319,7 @@ class FBetaLoss(_Tversky):
     {overlap}
     {tversky}
     beta : float, default 1
-        The b: above 1 recall counts more than precision, below 1 less; above 0.
+        The b: above 1 recall counts more than precision, below 1 less, at 0 not at all.
 
     Notes
     -----
@@ -336,7 +336,7 @@ class FBetaLoss(_Tversky):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._set("beta", parameters.positive("beta", self.beta))
+        self._set("beta", parameters.number("beta", self.beta, low=0.0))
 
     @property
     def tversky(self) -> tuple[float, float, float]:

@@ -49,7 +49,7 @@ class PointwiseLoss(Term):
 
     def measure(self, activation: Activation, reading: Reading) -> tuple[Array, ...]:
         if reading.labels is not None and not self.label_smoothing:
-            cost = _focal(reading.backend, *_at_truth(activation, reading), self.focus)[0]
+            cost = self._at_truth(activation, reading)[0]
             return reading.sum_true(cost), reading.mass
         sums = [reading.sum(share * cost) for share, cost, *_ in self._sides(activation, reading)]
         return (*sums, reading.mass) if len(sums) == 1 else (*sums, reading.mass, reading.size)
@@ -76,7 +76,7 @@ class PointwiseLoss(Term):
     ) -> None:
         scales = [slope[:, :, None] for slope in slopes]
         if reading.labels is not None and not self.label_smoothing:
-            parts = _focal(reading.backend, *_at_truth(activation, reading), self.focus)
+            parts = self._at_truth(activation, reading)
             scale = reading.at_truth(scales[0])
             reading.slopes.add("log_p_true", scale * parts[1])
             if self.focus:
@@ -95,7 +95,7 @@ class PointwiseLoss(Term):
         xp, weight = reading.backend.xp, reading.weight
         scales = [slope[:, :, None] for slope in slopes]
         if reading.labels is not None and not self.label_smoothing:
-            cost = _focal(reading.backend, *_at_truth(activation, reading), self.focus)[0]
+            cost = self._at_truth(activation, reading)[0]
             cost = cost * reading.at_truth(scales[0])
             if weight is not None and weight.shape[1] > 1:
                 weight = reading.at_truth(weight)
@@ -105,6 +105,15 @@ class PointwiseLoss(Term):
         total = parts[0] if len(parts) == 1 else parts[0] + parts[1]
         total = total if weight is None else total * weight
         return xp.sum(total, axis=1, keepdims=True) if self.mode == "multiclass" else total
+
+    def _at_truth(
+        self, activation: Activation, reading: Reading
+    ) -> tuple[Array, Array, Array]:
+        """f, df/dlog p and df/dp at each pixel's label."""
+        if self.focus:
+            return _focal(reading.backend, *activation.sides_true(reading), self.focus)
+        log_p = activation.log_true(reading)
+        return _focal(reading.backend, log_p, log_p, log_p, 0.0)
 
     def _sides(
         self, activation: Activation, reading: Reading
@@ -123,12 +132,6 @@ class PointwiseLoss(Term):
         if self.mode != "multiclass":
             sides.append((1 - t, *_focal(b, q, p, activation.log_q, self.focus)))
         return sides
-
-
-def _at_truth(activation: Activation, reading: Reading) -> tuple[Array, Array, Array]:
-    """p, 1 − p and log p at each pixel's label."""
-    p = activation.true(reading)
-    return p, 1 - p, activation.log_true(reading)
 
 
 def _focal(

@@ -76,8 +76,8 @@ def border_weight(
     --------
     >>> import numpy as np
     >>> from xploss.maps import border_weight
-    >>> border_weight(np.asarray([7, 0, 0, 3]), w0=10.0, sigma=3.0).round(2).tolist()
-    [6.07, 6.07, 6.07, 6.07]
+    >>> border_weight(np.asarray([7, 0, 0, 3]), w0=10.0, sigma=3.0).round(2)
+    array([6.07, 6.07, 6.07, 6.07], dtype=float32)
     """
     hint = "number the cells, with scipy.ndimage.label for example"
     backend = backend_for("instances", instances, ("integral",), hint)

@@ -1,0 +1,1 @@
+"""Proof that the numbers of xploss are right, on this backend, this device, this dtype."""

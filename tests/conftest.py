@@ -1,0 +1,53 @@
+"""Fixtures: the backends that are installed, and the frameworks of tests written for one."""
+
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from .libraries import Library, library, required, selected, why_absent
+
+# The fixture xp holds no state that an example could change.
+_QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+settings.register_profile(
+    "short", derandomize=True, max_examples=20, deadline=None, suppress_health_check=_QUIET
+)
+settings.register_profile("long", max_examples=1000, deadline=None, suppress_health_check=_QUIET)
+settings.load_profile("short")  # pytest --hypothesis-profile=long takes the other
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    missing = [reason for name in required() if (reason := why_absent(name))]
+    if missing:
+        raise pytest.UsageError(f"XPLOSS_BACKENDS asks for what is absent: {'; '.join(missing)}")
+    config.addinivalue_line("markers", "slow: takes seconds; left out by -m 'not slow'")
+
+
+@pytest.fixture(params=selected())
+def xp(request: pytest.FixtureRequest) -> Iterator[Library]:
+    """Each selected backend in turn."""
+    if reason := why_absent(request.param):
+        pytest.skip(reason)
+    with library(request.param) as found:
+        yield found
+
+
+def _framework(name: str) -> Iterator[ModuleType]:
+    if name not in selected():
+        pytest.skip(f"{name} is not among XPLOSS_BACKENDS")
+    if reason := why_absent(name):
+        pytest.skip(reason)
+    with library(name):
+        yield __import__(name)
+
+
+@pytest.fixture
+def torch() -> Iterator[ModuleType]:
+    yield from _framework("torch")
+
+
+@pytest.fixture
+def jax() -> Iterator[ModuleType]:
+    """JAX with 64 bits."""
+    yield from _framework("jax")

@@ -1,0 +1,181 @@
+"""Cross-entropy and focal loss against numbers worked out by hand and fifty digits."""
+
+from math import log
+from typing import Any
+
+import numpy as np
+import pytest
+
+from xploss import CrossEntropyLoss, FocalLoss, Loss
+
+from . import exact
+from .exact import mp
+from .libraries import Library
+
+# two pixels of three classes, with the labels 0 and 1
+CLASSES = np.array([[[0.5, 0.125], [0.25, 0.125], [0.25, 0.75]]]), np.array([[0, 1]])
+BINARY = np.array([[0.5, 0.25, 0.75]]), np.array([[1, 0, 0]])
+LN2, LN4, LN8 = log(2), log(4), log(8)
+
+
+def call(xp: Library, loss: Loss, pred: Any, target: Any, **extra: Any) -> np.ndarray:
+    arrays = {name: xp.asarray(x, "float64") for name, x in extra.items()}
+    value = loss(xp.asarray(pred, "float64"), xp.asarray(target), **arrays)
+    xp.assert_like(value, value.shape, "float64")
+    return xp.to_numpy(value)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, (LN2 + LN8) / 2),
+        ({"reduction": "sum"}, LN2 + LN8),
+        ({"reduction": "none"}, [[LN2, LN8]]),
+        ({"class_weights": (1, 3, 5)}, (LN2 + 3 * LN8) / 4),
+        ({"class_weights": (1, 3, 5), "reduction": "none"}, [[LN2, 3 * LN8]]),
+        ({"classes": (1, 2)}, LN8),
+        ({"classes": (0, 2), "class_weights": (3, 1)}, LN2),
+        ({"classes": (0, 2), "class_weights": (3, 1), "reduction": "none"}, [[3 * LN2, 0]]),
+        ({"ignore_index": 1}, LN2),
+        ({"ignore_index": 1, "reduction": "none"}, [[LN2, 0]]),
+        # s/C = 1/10 on each class, 8/10 on the label
+        (
+            {"label_smoothing": 0.3},
+            (0.8 * LN2 + 0.2 * LN4 + 0.8 * LN8 + 0.1 * LN8 + 0.1 * log(4 / 3)) / 2,
+        ),
+        (
+            {"label_smoothing": 0.3, "class_weights": (1, 3, 5)},
+            (0.8 * LN2 + 0.8 * LN4 + 2.4 * LN8 + 0.1 * LN8 + 0.5 * log(4 / 3)) / 4,
+        ),
+    ],
+    ids=str,
+)
+def test_multiclass_cross_entropy_by_hand(
+    xp: Library, options: dict[str, Any], expected: Any
+) -> None:
+    loss = CrossEntropyLoss("multiclass", from_logits=False, **options)
+    found = call(xp, loss, *CLASSES)
+    assert found.shape == np.shape(expected)
+    np.testing.assert_allclose(found, expected, rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, (LN2 + log(4 / 3) + LN4) / 3),
+        ({"reduction": "sum"}, LN2 + log(4 / 3) + LN4),
+        ({"reduction": "none"}, [[LN2, log(4 / 3), LN4]]),
+        ({"class_weights": (5,)}, (LN2 + log(4 / 3) + LN4) / 3),
+        ({"class_weights": (5,), "reduction": "sum"}, 5 * (LN2 + log(4 / 3) + LN4)),
+        ({"pos_weight": 3}, (3 * LN2 + log(4 / 3) + LN4) / 3),
+        ({"pos_weight": (3,)}, (3 * LN2 + log(4 / 3) + LN4) / 3),
+        ({"balance": 0.75}, (0.75 * LN2 + 0.25 * (log(4 / 3) + LN4)) / 3),
+        ({"balance": "auto"}, (2 / 3 * LN2 + 1 / 3 * (log(4 / 3) + LN4)) / 3),
+        ({"ignore_index": 0}, LN2),
+        ({"label_smoothing": 0.5, "ignore_index": 1}, 
+         (0.25 * LN4 + 0.75 * log(4 / 3) + 0.25 * log(4 / 3) + 0.75 * LN4) / 2),
+    ],
+    ids=str,
+)
+def test_binary_cross_entropy_by_hand(
+    xp: Library, options: dict[str, Any], expected: Any
+) -> None:
+    loss = CrossEntropyLoss("binary", from_logits=False, **options)
+    found = call(xp, loss, *BINARY)
+    assert found.shape == np.shape(expected)
+    np.testing.assert_allclose(found, expected, rtol=1e-15)
+
+
+def test_balance_auto_is_the_share_of_negatives_among_the_valid(xp: Library) -> None:
+    target = np.array([[1, 0, 255]])
+    weight = np.array([[1.0, 3.0, 7.0]])
+    loss = CrossEntropyLoss("binary", from_logits=False, balance="auto", ignore_index=255)
+    found = call(xp, loss, BINARY[0], target, weight=weight)
+    assert found == pytest.approx((3 / 4 * LN2 + 1 / 4 * 3 * log(4 / 3)) / 4, rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, (LN2 / 4 + 49 / 64 * LN8) / 2),
+        ({"gamma": 1}, (LN2 / 2 + 7 / 8 * LN8) / 2),
+        ({"gamma": 0.5}, (LN2 * 0.5**0.5 + 0.875**0.5 * LN8) / 2),
+        ({"gamma": 3, "reduction": "sum"}, LN2 / 8 + 343 / 512 * LN8),
+        ({"alpha": (0.5, 0.25, 1)}, (0.5 * LN2 / 4 + 0.25 * 49 / 64 * LN8) / 2),
+        # alpha weighs the value, not the divisor; class weights both
+        (
+            {"alpha": (0.5, 0.25, 1), "class_weights": (1, 3, 5)},
+            (0.5 * LN2 / 4 + 0.75 * 49 / 64 * LN8) / 4,
+        ),
+        ({"reduction": "none"}, [[LN2 / 4, 49 / 64 * LN8]]),
+    ],
+    ids=str,
+)
+def test_multiclass_focal_by_hand(xp: Library, options: dict[str, Any], expected: Any) -> None:
+    loss = FocalLoss("multiclass", from_logits=False, **options)
+    np.testing.assert_allclose(call(xp, loss, *CLASSES), expected, rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, [LN2 / 4, log(4 / 3) / 16, 9 / 16 * LN4]),
+        ({"gamma": 1}, [LN2 / 2, log(4 / 3) / 4, 3 / 4 * LN4]),
+        ({"alpha": 0.25}, [LN2 / 16, 3 / 64 * log(4 / 3), 27 / 64 * LN4]),
+        ({"alpha": (0.25,)}, [LN2 / 16, 3 / 64 * log(4 / 3), 27 / 64 * LN4]),
+        ({"alpha": 1.0}, [LN2 / 4, 0, 0]),
+    ],
+    ids=str,
+)
+def test_binary_focal_by_hand(xp: Library, options: dict[str, Any], expected: Any) -> None:
+    loss = FocalLoss("binary", from_logits=False, reduction="none", **options)
+    np.testing.assert_allclose(call(xp, loss, *BINARY), [expected], rtol=1e-15)
+    mean = FocalLoss("binary", from_logits=False, **options)
+    np.testing.assert_allclose(call(xp, mean, *BINARY), sum(expected) / 3, rtol=1e-15)
+
+
+def test_pixel_weights_are_in_value_and_divisor(xp: Library) -> None:
+    loss = CrossEntropyLoss("multiclass", from_logits=False)
+    found = call(xp, loss, *CLASSES, weight=np.array([[3.0, 0.5]]))
+    assert found == pytest.approx((3 * LN2 + 0.5 * LN8) / 3.5, rel=1e-15)
+
+
+def test_multilabel_terms_have_only_the_counted_classes(xp: Library) -> None:
+    loss = CrossEntropyLoss("multilabel", from_logits=False, reduction="none", classes=(2, 0))
+    found = call(xp, loss, *CLASSES)
+    expected = [[[log(4 / 3), LN4], [LN2, log(8 / 7)]]]
+    np.testing.assert_allclose(found, expected, rtol=1e-15)
+    mean = CrossEntropyLoss("multilabel", from_logits=False, classes=(2, 0))
+    np.testing.assert_allclose(call(xp, mean, *CLASSES), np.mean(expected), rtol=1e-15)
+
+
+def test_labels_of_uncounted_classes_cost_nothing(xp: Library) -> None:
+    loss = CrossEntropyLoss("multiclass", from_logits=False, classes=(2,))
+    assert call(xp, loss, *CLASSES) == 0
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("gamma", [0, 0.5, 2])
+@pytest.mark.parametrize("mode", ["binary", "multiclass", "multilabel"])
+def test_fifty_digits(xp: Library, gamma: float, mode: Any, dtype: str) -> None:
+    rng = np.random.default_rng(6)
+    classes = 1 if mode == "binary" else 3
+    z = (6 * rng.normal(size=(classes, 41))).astype(dtype)
+    labels = rng.integers(0, 2 if mode == "binary" else classes, 41)
+    t = labels[None] if mode == "binary" else labels == np.arange(classes)[:, None]
+    p = (exact.softmax if mode == "multiclass" else exact.sigmoid)(z)
+    cost = []
+    for row, truth in zip(p, t, strict=True):
+        for x, is_true in zip(row, truth, strict=True):
+            if is_true:
+                cost.append((1 - x) ** gamma * -mp.log(x))
+            elif mode != "multiclass":
+                cost.append(x**gamma * -mp.log(1 - x))
+    expected = float(sum(cost) / len(cost))
+    pred = xp.asarray(z if mode == "binary" else z[None], dtype)
+    value = FocalLoss(mode, gamma=gamma)(pred, xp.asarray(labels[None]))
+    xp.assert_like(value, (), dtype)
+    assert float(value) == pytest.approx(expected, rel=8 * float(np.finfo(dtype).eps))
+    if gamma == 0:
+        value = CrossEntropyLoss(mode)(pred, xp.asarray(labels[None]))
+        assert float(value) == pytest.approx(expected, rel=8 * float(np.finfo(dtype).eps))

@@ -1,0 +1,63 @@
+"""The README: its examples run, its commands are those that are checked, its names exist."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import xploss
+
+from .libraries import selected, why_absent
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def fences(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+
+
+EXAMPLES = {re.findall(r"^import (\w+)", code)[0]: code for code in fences("python")}
+
+
+def test_there_is_one_example_per_framework() -> None:
+    assert list(EXAMPLES) == ["numpy", "torch", "jax", "cupy"]
+
+
+@pytest.mark.parametrize("backend", EXAMPLES)
+def test_example_runs(backend: str) -> None:
+    if backend not in selected():
+        pytest.skip(f"{backend} is not among XPLOSS_BACKENDS")
+    if reason := why_absent(backend):
+        pytest.skip(reason)
+    names: dict[str, Any] = {}
+    exec(EXAMPLES[backend], names)
+    value = names["value"]
+    assert 0.0 < (value.item() if hasattr(value, "item") else value) < 2.0
+
+
+@pytest.mark.parametrize("backend", EXAMPLES)
+def test_example_is_short(backend: str) -> None:
+    lines = [line for line in EXAMPLES[backend].splitlines() if line]
+    assert len(lines) <= 12
+
+
+def test_two_commands_set_up_everything() -> None:
+    demo, tests = (command.strip() for command in fences("sh"))
+    assert demo.endswith("python -m xploss demo")
+    assert tests.endswith("nox")
+    assert (ROOT / ".ci" / "run").read_text().rstrip().endswith(tests)
+
+
+def test_every_loss_is_in_the_table() -> None:
+    losses = {name for name in xploss.__all__ if name.endswith("Loss")} - {"Loss"}
+    rows = re.findall(r"^\| (`.*Loss`.*?) \|", README, flags=re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == losses
+
+
+def test_links_lead_somewhere() -> None:
+    local = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+    assert local
+    assert all((ROOT / link).is_file() for link in local)
+    assert (ROOT / "docs" / "demo.png").stat().st_size < 400_000
