@@ -4,6 +4,7 @@ from . import maps
 from .loss import Loss
 from .losses.cross_entropy import CrossEntropyLoss
 from .losses.focal import FocalLoss
+from .losses.lovasz import LovaszLoss
 from .losses.overlap import DiceLoss, FBetaLoss, IoULoss, JaccardLoss, TverskyLoss
 from .statistics import Statistics
 from .values import checks
@@ -16,6 +17,7 @@ __all__ = [
     "IoULoss",
     "JaccardLoss",
     "Loss",
+    "LovaszLoss",
     "Statistics",
     "TverskyLoss",
     "checks",

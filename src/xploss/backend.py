@@ -6,6 +6,7 @@ Shapes: k samples, C classes and m pixels of a tile, pixels last.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -32,7 +33,7 @@ class Backend:
 
     def compute_dtype(self, dtype: Dtype) -> Dtype:
         """The dtype in which a tile is computed, and of the result."""
-        return self.xp.float64 if dtype == self.xp.float64 else self.xp.float32
+        return self.xp.float64 if self.xp.finfo(dtype).bits == 64 else self.xp.float32
 
     def accumulator(self, dtype: Dtype, device: Device) -> Dtype:
         """The dtype in which tiles are added up: float64 where the device has it."""
@@ -63,6 +64,10 @@ class Backend:
     def isdtype(self, x: Array, kind: str | tuple[str, ...]) -> bool:
         """Whether the dtype of `x` is of a kind, in the words of the standard."""
         return bool(self.xp.isdtype(x.dtype, kind))
+
+    def widened(self, x: Array) -> Array:
+        """`x`, in another dtype if the library cannot compute with its own."""
+        return x
 
     def extent(self, x: Array) -> tuple[float, float]:
         """The smallest and the largest value."""
@@ -96,26 +101,39 @@ class Backend:
     def fold(
         self,
         grid: Grid,
-        measure: Callable[[Block], list[Measured]],
+        measure: Callable[[Block, list[Measured] | None], list[Measured]],
         per_sample: Sequence[bool],
     ) -> list[Measured]:
-        """Add the statistics of each term over all blocks; stack those per sample."""
-        groups = list(grid.by_samples())
-        parts = iter(self.map(measure, [block for blocks in groups for block in blocks]))
-        rows = [
-            [_added(column) for column in zip(*[next(parts) for _ in blocks], strict=True)]
-            for blocks in groups
-        ]
+        """Add the statistics of each term over all blocks; stack those per sample.
+
+        `measure` adds a block's statistics to those it is given. Blocks are added in runs, and
+        the runs in order, so that the sum does not depend on which thread is faster.
+        """
+
+        def run(blocks: Sequence[Block]) -> list[Measured]:
+            held: list[Measured] | None = None
+            for block in blocks:
+                held = measure(block, held)
+            assert held is not None
+            return held
+
+        rows = list(grid.by_samples())
+        runs = grid.runs(self.workers()) if not any(per_sample) else rows
+        parts = self.map(run, runs)
         return [
             tuple(self.xp.concat(column, axis=0) for column in zip(*term, strict=True))
             if stacked
-            else _added(term)
-            for term, stacked in zip(zip(*rows, strict=True), per_sample, strict=True)
+            else tuple(sum(c[1:], start=c[0]) for c in zip(*term, strict=True))
+            for term, stacked in zip(zip(*parts, strict=True), per_sample, strict=True)
         ]
 
-    def map(self, function: Callable[[Block], Any], blocks: Iterable[Block]) -> list[Any]:
-        """`function` of each block, in order."""
-        return [function(block) for block in blocks]
+    def workers(self) -> int:
+        """How many threads walk over tiles."""
+        return 1
+
+    def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+        """`function` of each item, in order, by all workers."""
+        return [function(item) for item in items]
 
     def fill(
         self,
@@ -153,7 +171,8 @@ class Backend:
             limits = xp.iinfo(x.dtype)
             if not limits.min <= value <= limits.max:
                 return xp.zeros_like(x, dtype=xp.bool)
-        return x == value
+            return x == value
+        return x == float(value)
 
     def somewhere(self, mask: Array | None) -> Array | None:
         """`mask`, or None if it is known to hold nowhere."""
@@ -223,6 +242,10 @@ class Backend:
         """`x` (k, C, m) plus `values` (k, 1, m) at each pixel's label; `x` may be reused."""
         return x + self.xp.astype(truth, x.dtype) * values
 
+    def put_at(self, x: Array, truth: Any, values: Array) -> Array:
+        """`x` (k, C, m) with `values` (k, 1, m) at each pixel's label."""
+        return self.xp.where(truth, values, x)
+
     def sum_classes(self, values: Array, truth: Any, classes: int, dtype: Dtype) -> Array:
         """Σ values (k, 1, m) of the pixels of each label, (k, C)."""
         return self.xp.sum(self.xp.astype(truth, values.dtype) * values, axis=-1, dtype=dtype)
@@ -235,6 +258,56 @@ class Backend:
     def sum_pixels(self, x: Array, weight: Array | None, dtype: Dtype) -> Array:
         """Σ weight·x over the pixels: (k, C) from (k, C, m) and a weight (k, 1|C, m)."""
         return self.xp.sum(x if weight is None else x * weight, axis=-1, dtype=dtype)
+
+    # histograms
+
+    def whole_part(self, x: Array, most: int) -> Array:
+        """Numbers of at least 0 as integers of at most `most`; NaN as any of them."""
+        xp = self.xp
+        whole = xp.astype(x, self.index_dtype())
+        return xp.clip(whole, 0, most)
+
+    def histogram(
+        self,
+        index: Array,
+        values: Array,
+        weight: Array | None,
+        shape: tuple[int, ...],
+        held: Measured | None,
+        dtype: Dtype,
+    ) -> Measured:
+        """The number (or Σ weight) and Σ weight·values of each index, of `shape`, plus `held`.
+
+        By the standard alone: the values are sorted by index, and running sums differenced. An
+        index one past the end counts nowhere.
+        """
+        xp, length = self.xp, math.prod(shape)
+        flat = xp.reshape(index, (-1,))
+        order = xp.argsort(flat)
+        edges = xp.arange(length + 1, dtype=flat.dtype, device=self.device(flat))
+        ends = xp.searchsorted(xp.take(flat, order), edges)
+        value = xp.astype(xp.reshape(values, (-1,)), dtype)
+        size = ends
+        if weight is not None:
+            w = xp.astype(xp.reshape(xp.broadcast_to(weight, values.shape), (-1,)), dtype)
+            value, size = value * w, self._running(xp.take(w, order), ends)
+        total = self._running(xp.take(value, order), ends)
+        found = tuple(xp.reshape(x[1:] - x[:-1], shape) for x in (size, total))
+        return found if held is None else tuple(a + b for a, b in zip(held, found, strict=True))
+
+    def _running(self, x: Array, ends: Array) -> Array:
+        """The sums of the first elements of `x`, as many as `ends` says."""
+        xp = self.xp
+        return xp.take(xp.concat([xp.zeros_like(x[:1]), xp.cumulative_sum(x)]), ends)
+
+    def look_up(self, table: Array, index: Array) -> Array:
+        """The elements of a table of any shape, by flat index, in the shape of `index`."""
+        found = self.xp.take(self.xp.reshape(table, (-1,)), self.xp.reshape(index, (-1,)))
+        return self.xp.reshape(found, index.shape)
+
+    def unsort(self, x: Array, order: Array) -> Array:
+        """`x` with element i of the last axis moved to place `order`[i]."""
+        return self.xp.take_along_axis(x, self.xp.argsort(order, axis=-1), axis=-1)
 
     # the entries that autodiff hooks into
 
@@ -253,7 +326,8 @@ class Backend:
         statistics: Sequence[Measured] | None,
     ) -> tuple[Array, Array]:
         """The value, and the gradient of Σ cotangent·value."""
-        problem = Problem(self, loss, pred, target, weight)
+        adding = statistics is not None
+        problem = Problem(self, loss, pred, target, weight, adding=adding)
         value, slopes = problem.score(problem.measure() if statistics is None else statistics)
         check_cotangent(self, value, cotangent)
         return value, problem.gradient(slopes, cotangent)
@@ -262,18 +336,13 @@ class Backend:
         self, loss: Loss, pred: Array, target: Array, weight: Array | None
     ) -> tuple[list[Measured], Dtype]:
         """The statistics of each term, and the dtype of the value."""
-        problem = Problem(self, loss, pred, target, weight)
+        problem = Problem(self, loss, pred, target, weight, adding=True)
         return problem.measure(), problem.dtype
 
     def from_statistics(self, loss: Loss, parts: Sequence[Measured], dtype: Dtype) -> Array:
         """The value from the statistics of each term."""
         scores = [
-            score_term(self, factor, term, part).value
+            score_term(self, factor, term, part, dtype).value
             for (factor, term), part in zip(loss.terms, parts, strict=True)
         ]
         return self.scored(add_values(loss, scores), parts[0][0], dtype)
-
-
-def _added(parts: Sequence[Measured]) -> Measured:
-    """The sum of statistics."""
-    return tuple(sum(column[1:], start=column[0]) for column in zip(*parts, strict=True))

@@ -25,6 +25,10 @@ Measured = tuple[Any, ...]
 """The statistics of one term: arrays with the samples, or 1, as axis 0."""
 
 
+KEPT = 1 << 18
+"""A single tile of at most so many elements is kept for the way back."""
+
+
 @dataclass
 class Walk:
     """The terms that share an activation, and the tiles they walk over."""
@@ -32,6 +36,7 @@ class Walk:
     backend: Backend
     laid: inputs.Laid
     terms: list[tuple[int, float, Term]]
+    _kept: tuple[Activation, dict[int | None, Reading]] | None = None
 
     @property
     def _first(self) -> Term:
@@ -47,6 +52,19 @@ class Walk:
 
     def tile(self, block: Block) -> tuple[Activation, dict[int | None, Reading]]:
         """The activation of a block, and its target for each ignore label of the terms."""
+        if not self._small:
+            return self._tile(block)
+        if self._kept is None:
+            self._kept = self._tile(block)
+        return self._kept
+
+    @lazy
+    def _small(self) -> bool:
+        """Whether the arrays are one small tile, which is kept from measure to pull."""
+        samples, classes, pixels = self.laid.sizes
+        return samples * classes * pixels <= min(self.grid.elements, KEPT)
+
+    def _tile(self, block: Block) -> tuple[Activation, dict[int | None, Reading]]:
         b, dtype = self.backend, self.backend.compute_dtype(self.laid.pred.dtype)
         x = b.contiguous(b.xp.astype(b.cut(self.laid.pred, block), dtype, copy=False))
         target = b.cut(self.laid.target, block)
@@ -89,7 +107,7 @@ class Walk:
                 labels, dense = None, b.one_hot(labels, part.sizes[1], dtype)
         else:
             hard = not b.isdtype(part.target, ("bool", "real floating"))
-            dense = xp.astype(part.target == 1 if hard else part.target, dtype, copy=False)
+            dense = xp.astype(b.equals(part.target, 1) if hard else part.target, dtype, copy=False)
         if dense is not None and out is not None:
             dense = xp.where(out, xp.zeros_like(dense), dense)
         reading = Reading(
@@ -103,25 +121,33 @@ class Walk:
             weighted=part.weight is not None and not b.isdtype(part.weight, "bool"),
             hard=part.labels or not b.isdtype(part.target, "real floating"),
             slopes=Slopes(),
+            memory={},
         )
         return reading, out
 
     def measure(self) -> list[Measured]:
         """The statistics of each term over all blocks."""
 
-        def measured(block: Block) -> list[Measured]:
-            activation, readings = self.tile(block)
-            return [
-                term.measure(activation, readings[term.ignore_index])
-                if term.per_sample
-                else tuple(
-                    self.backend.add_samples(part)
-                    for part in term.measure(activation, readings[term.ignore_index])
-                )
-                for *_, term in self.terms
-            ]
+        b = self.backend
 
-        return self.backend.fold(self.grid, measured, [t.per_sample for *_, t in self.terms])
+        def measured(block: Block, held: list[Measured] | None) -> list[Measured]:
+            activation, readings = self.tile(block)
+            sums: list[Measured] = []
+            for position, (*_, term) in enumerate(self.terms):
+                so_far = None if held is None else held[position]
+                reading = readings[term.ignore_index]
+                if term.accumulates:
+                    sums.append(term.measure(activation, reading, so_far))
+                    continue
+                parts = term.measure(activation, reading)
+                if not term.per_sample:
+                    parts = tuple(b.add_samples(part) for part in parts)
+                if so_far is not None:
+                    parts = tuple(x + y for x, y in zip(so_far, parts, strict=True))
+                sums.append(parts)
+            return sums
+
+        return b.fold(self.grid, measured, [t.per_sample for *_, t in self.terms])
 
     def maps(self, position: int, slopes: tuple[Array, ...]) -> Array:
         """The loss of each pixel for a pointwise term, (N, 1|C, n)."""
@@ -172,6 +198,8 @@ class Walk:
 
         def pulled(block: Block) -> Array:
             activation, readings = self.tile(block)
+            for reading in readings.values():
+                reading.slopes = Slopes()
             used: list[Reading] = []
             for (*_, term), own, per_pixel in zip(self.terms, slopes, maps, strict=True):
                 reading = readings[term.ignore_index]
@@ -192,12 +220,24 @@ class Walk:
 
 
 class Problem:
-    """A loss and the arrays of one call, checked and laid out."""
+    """A loss and the arrays of one call, checked and laid out.
+
+    With `adding`, the statistics are to be added to others, so that no term may take a way of
+    its own for few pixels.
+    """
 
     def __init__(
-        self, backend: Backend, loss: Loss, pred: Array, target: Array, weight: Array | None
+        self,
+        backend: Backend,
+        loss: Loss,
+        pred: Array,
+        target: Array,
+        weight: Array | None,
+        *,
+        adding: bool = False,
     ) -> None:
         self.backend, self.loss, self.pred = backend, loss, pred
+        self.terms: list[tuple[float, Term]] = []
         walks: dict[tuple[str, bool, int], Walk] = {}
         looking = values.are_checked(backend, pred, target, weight)
         for index, (factor, term) in enumerate(loss.terms):
@@ -207,9 +247,12 @@ class Problem:
                 walks[key] = Walk(backend, laid, [])
             walk = walks[key]
             inputs.check_term(term, walk.laid)
-            walk.terms.append((index, factor, term))
             if looking:
                 values.check(backend, term, walk.laid)
+            samples, _, pixels = walk.laid.sizes
+            used = term if adding else term.for_size(pixels * (1 if term.per_sample else samples))
+            walk.terms.append((index, factor, used))
+            self.terms.append((factor, used))
         self.walks = list(walks.values())
         self.dtype = backend.compute_dtype(pred.dtype)
 
@@ -225,8 +268,8 @@ class Problem:
         """The value, and the slopes of each term by its statistics."""
         b = self.backend
         scores = [
-            score_term(b, factor, term, arrays)
-            for (factor, term), arrays in zip(self.loss.terms, statistics, strict=True)
+            score_term(b, factor, term, arrays, self.dtype)
+            for (factor, term), arrays in zip(self.terms, statistics, strict=True)
         ]
         slopes = [scored.slopes for scored in scores]
         parts = [scored.value for scored in scores]

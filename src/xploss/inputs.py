@@ -48,7 +48,7 @@ def lay_out(
         _check_weight(backend, term, shape, weight, axis)
     return Laid(
         pred=planes(backend, pred, axis, len(shape)),
-        target=planes(backend, target, axis, len(shape)),
+        target=planes(backend, backend.widened(target), axis, len(shape)),
         weight=None if weight is None else planes(backend, weight, axis, len(shape)),
         labels=labels,
         shape=shape,

@@ -281,6 +281,15 @@ class Term(Loss):
         return self.pointwise and self.reduction == "none"
 
     @property
+    def accumulates(self) -> bool:
+        """Whether the statistics are so large that tiles should add to them in place."""
+        return False
+
+    def for_size(self, pixels: int) -> Term:
+        """The loss as it is best computed for so many pixels per class, if nothing is added."""
+        return self
+
+    @property
     def whole(self) -> bool:
         """Whether the loss must see all pixels in one tile."""
         return False
@@ -299,14 +308,22 @@ class Term(Loss):
         return self.vector(1.0 if self.class_weights is None else self.class_weights, classes, 0.0)
 
     @abstractmethod
-    def measure(self, activation: Activation, reading: Reading) -> tuple[Array, ...]:
-        """The statistics of a tile, each with the samples as axis 0."""
+    def measure(
+        self,
+        activation: Activation,
+        reading: Reading,
+        held: tuple[Array, ...] | None = None,
+    ) -> tuple[Array, ...]:
+        """The statistics of a tile, each with the samples as axis 0.
+
+        If the loss `accumulates`, they are added to those `held`, which may be reused.
+        """
 
     @abstractmethod
     def score(
-        self, statistics: tuple[Array, ...], backend: Backend
+        self, statistics: tuple[Array, ...], backend: Backend, bits: int
     ) -> tuple[Array, Array, tuple[Array, ...]]:
-        """The loss per class and its slopes.
+        """The loss per class and its slopes; `bits` are those of the tiles' arithmetic.
 
         Returns
         -------

@@ -63,11 +63,18 @@ class Reading:
     hard: bool
     """Whether every target is 0 or 1 by its dtype."""
     slopes: Slopes
+    memory: dict[Any, Any]
+    """What a term keeps of a tile between measure and pull."""
 
     @lazy
     def place(self) -> Any:
         """Where each pixel's label is among the classes, as the backend looks it up."""
         return self.backend.locate(self.labels, self.classes)
+
+    @lazy
+    def foreground(self) -> Array:
+        """Where a class is a pixel's label, (k, C, m)."""
+        return self.backend.one_hot(self.labels, self.classes, self.backend.xp.bool)
 
     @lazy
     def truth(self) -> Array:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ._xp import Array
+    from ._xp import Array, Dtype
     from .backend import Backend
     from .engine import Measured
     from .loss import Loss, Term
@@ -22,11 +22,14 @@ class Scored:
     slopes: tuple[Array, ...]
 
 
-def score_term(backend: Backend, factor: float, term: Term, statistics: Measured) -> Scored:
-    """The part of one term in a weighted sum."""
+def score_term(
+    backend: Backend, factor: float, term: Term, statistics: Measured, dtype: Dtype
+) -> Scored:
+    """The part of one term in a weighted sum; `dtype` is that of the value."""
+    bits = backend.xp.finfo(dtype).bits
     scorer, arrays = backend.scoring(statistics)
     xp = scorer.xp
-    losses, share, slopes = term.score(tuple(arrays), scorer)
+    losses, share, slopes = term.score(tuple(arrays), scorer, bits)
     terms = losses * share
     if term.reduction != "none":
         value = xp.sum(terms)

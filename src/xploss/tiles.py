@@ -54,3 +54,10 @@ class Grid:
     def __iter__(self) -> Iterator[Block]:
         for blocks in self.by_samples():
             yield from blocks
+
+    def runs(self, workers: int) -> list[list[Block]]:
+        """The blocks in runs of about equal length, one per worker."""
+        blocks = list(self)
+        count = min(workers, len(blocks))
+        ends = [len(blocks) * i // count for i in range(count + 1)]
+        return [blocks[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)]

@@ -70,7 +70,7 @@ def check(backend: Backend, term: Term, laid: Laid) -> None:
 
 def left_out(backend: Backend, laid: Laid, ignore_index: int | None) -> Array | None:
     """Where pixels are left out by weight or ignored by label; None if nowhere."""
-    out = None if laid.weight is None else laid.weight == 0
+    out = None if laid.weight is None else backend.equals(laid.weight, 0)
     if ignore_index is None:
         return out
     ignored = backend.equals(laid.target, ignore_index)
@@ -125,7 +125,7 @@ def _check_dense(backend: Backend, term: Term, laid: Laid) -> None:
         )
         raise ValueError(f"target has value {value:g}, outside [0, 1] of a dense target; {hint}")
     if term.hard_targets and backend.isdtype(laid.target, "real floating"):
-        bad = (laid.target != 0) & (laid.target != 1)
+        bad = (laid.target != 0.0) & (laid.target != 1.0)
         out = left_out(backend, laid, term.ignore_index)
         if bool(backend.xp.any(bad if out is None else bad & ~out)):
             raise ValueError(

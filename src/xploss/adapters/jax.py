@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,25 @@ class JaxBackend(Backend):
     def softplus(self, z: Array) -> Array:
         return jax.nn.softplus(z)
 
+    def histogram(
+        self,
+        index: Array,
+        values: Array,
+        weight: Array | None,
+        shape: tuple[int, ...],
+        held: Measured | None,
+        dtype: Dtype,
+    ) -> Measured:
+        length, flat = math.prod(shape), index.reshape(-1)
+        value, one = values.reshape(-1).astype(dtype), jnp.ones_like(flat)
+        if weight is not None:
+            one = jnp.broadcast_to(weight, values.shape).reshape(-1).astype(dtype)
+            value = value * one
+        # an index past the end is dropped
+        size = jnp.zeros(length, one.dtype).at[flat].add(one, mode="drop")
+        total = jnp.zeros(length, dtype).at[flat].add(value, mode="drop")
+        return size.reshape(shape), total.reshape(shape)
+
     def tile_limit(self, x: Array, size: int) -> int:
         return self.tile_elements if jax.default_backend() == "cpu" else 1 << 24
 
@@ -74,11 +94,11 @@ class JaxBackend(Backend):
     def fold(
         self,
         grid: Grid,
-        measure: Callable[[Block], list[Measured]],
+        measure: Callable[[Block, list[Measured] | None], list[Measured]],
         per_sample: Sequence[bool],
     ) -> list[Measured]:
         block = next(iter(grid))
-        shapes = jax.eval_shape(lambda: measure(block))
+        shapes = jax.eval_shape(lambda: measure(block, None))
         zeros = [
             tuple(
                 jnp.zeros(((grid.samples if stacked else s.shape[0]), *s.shape[1:]), s.dtype)
@@ -90,7 +110,7 @@ class JaxBackend(Backend):
         def add(block: Block, sums: Any) -> Any:
             parts = [
                 tuple(_placed(p, block, grid.samples) if stacked else p for p in term)
-                for term, stacked in zip(measure(block), per_sample, strict=True)
+                for term, stacked in zip(measure(block, None), per_sample, strict=True)
             ]
             return jax.tree.map(_add, sums, parts, is_leaf=lambda x: isinstance(x, _Sum))
 
@@ -239,7 +259,8 @@ def _value_and_grad(
     cotangent: Array | None,
     statistics: Sequence[Measured] | None,
 ) -> tuple[Array, Array]:
-    problem = Problem(BACKEND, loss, pred, target, weight)
+    adding = statistics is not None
+    problem = Problem(BACKEND, loss, pred, target, weight, adding=adding)
     value, slopes = problem.score(problem.measure() if statistics is None else statistics)
     check_cotangent(BACKEND, value, cotangent)
     return value, problem.gradient(slopes, cotangent)
@@ -247,7 +268,7 @@ def _value_and_grad(
 
 @partial(jax.jit, static_argnums=0)
 def _measure(loss: Loss, pred: Array, target: Array, weight: Array | None) -> list[Measured]:
-    return Problem(BACKEND, loss, pred, target, weight).measure()
+    return Problem(BACKEND, loss, pred, target, weight, adding=True).measure()
 
 
 def _flatten(statistics: Statistics) -> tuple[Any, Any]:

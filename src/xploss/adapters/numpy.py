@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from ..threads import Workers, default_count
 
 if TYPE_CHECKING:
     from .._xp import Array, Dtype
-    from ..tiles import Block
+    from ..engine import Measured
 
 
 class NumpyBackend(Backend):
@@ -28,8 +29,11 @@ class NumpyBackend(Backend):
     def device(self, x: Array) -> str:
         return "cpu"
 
-    def map(self, function: Callable[[Block], Any], blocks: Iterable[Block]) -> list[Any]:
-        return _WORKERS.map(function, blocks, default_count())
+    def workers(self) -> int:
+        return default_count()
+
+    def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+        return _WORKERS.map(function, items, self.workers())
 
     def scored(self, x: Array, like: Array, dtype: Dtype) -> Array:
         return np.asarray(x, dtype)
@@ -101,6 +105,15 @@ class NumpyBackend(Backend):
         x.reshape(-1)[truth.flat] += truth.only_known(values)[:, 0, :]
         return x
 
+    def put_at(self, x: Array, truth: _Place, values: Array) -> Array:
+        out = x.copy()
+        flat, new = truth.flat, values[:, 0, :]
+        if truth.known is not None:
+            known = truth.known[:, 0, :]
+            flat, new = flat[known], new[known]
+        out.reshape(-1)[flat] = new
+        return out
+
     def sum_classes(self, values: Array, truth: _Place, classes: int, dtype: Dtype) -> Array:
         samples = truth.index.shape[0]
         summed = np.bincount(truth.bins, values.reshape(-1), minlength=samples * (classes + 1))
@@ -110,6 +123,40 @@ class NumpyBackend(Backend):
         samples = truth.index.shape[0]
         counts = np.bincount(truth.bins, minlength=samples * (classes + 1))
         return counts.reshape(samples, classes + 1)[:, :classes]
+
+
+    def whole_part(self, x: Array, most: int) -> Array:
+        with np.errstate(invalid="ignore"):
+            whole = x.astype(np.int64)
+        return np.clip(whole, 0, most, out=whole)
+
+    def histogram(
+        self,
+        index: Array,
+        values: Array,
+        weight: Array | None,
+        shape: tuple[int, ...],
+        held: Measured | None,
+        dtype: Dtype,
+    ) -> Measured:
+        length, flat = math.prod(shape), index.reshape(-1)
+        if weight is None:
+            size = np.bincount(flat, minlength=length)[:length]
+            total = np.bincount(flat, values.reshape(-1), minlength=length)[:length]
+        else:
+            w = np.broadcast_to(weight, values.shape).reshape(-1)
+            size = np.bincount(flat, w, minlength=length)[:length]
+            total = np.bincount(flat, w * values.reshape(-1), minlength=length)[:length]
+        if held is not None:
+            for sums, new in zip(held, (size, total), strict=True):
+                sums += new.reshape(shape)
+            return held
+        return size.reshape(shape), total.reshape(shape)
+
+    def unsort(self, x: Array, order: Array) -> Array:
+        out = np.empty_like(x)
+        np.put_along_axis(out, order, x, axis=-1)
+        return out
 
 
 @dataclass(frozen=True)

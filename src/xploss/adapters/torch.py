@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ _INTEGRAL = (
     torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64,
     torch.uint16, torch.uint32, torch.uint64,
 )  # fmt: skip
+_STORED = (torch.uint16, torch.uint32, torch.uint64)
+"""Integers that torch can store but hardly compute with."""
 _KINDS = {
     "bool": (torch.bool,),
     "integral": _INTEGRAL,
@@ -74,6 +77,12 @@ class TorchBackend(Backend):
                 f"pass {name}.detach()"
             )
 
+    def compute_dtype(self, dtype: Dtype) -> Dtype:
+        return torch.float64 if dtype == torch.float64 else torch.float32
+
+    def widened(self, x: Array) -> Array:
+        return x.to(torch.int64) if x.dtype in _STORED else x
+
     def extent(self, x: Array) -> tuple[float, float]:
         low, high = torch.aminmax(x)
         return float(low), float(high)
@@ -109,6 +118,43 @@ class TorchBackend(Backend):
 
     def add_at(self, x: Array, truth: _Place, values: Array) -> Array:
         return x.scatter_add(1, truth.index, truth.only_known(values))
+
+    def put_at(self, x: Array, truth: _Place, values: Array) -> Array:
+        if truth.known is not None:
+            values = torch.where(truth.known, values, torch.gather(x, 1, truth.index))
+        return x.scatter(1, truth.index, values)
+
+    def whole_part(self, x: Array, most: int) -> Array:
+        return x.to(torch.int64).clamp(0, most)
+
+    def histogram(
+        self,
+        index: Array,
+        values: Array,
+        weight: Array | None,
+        shape: tuple[int, ...],
+        held: Measured | None,
+        dtype: Dtype,
+    ) -> Measured:
+        length, flat = math.prod(shape), index.reshape(-1)
+        value = values.reshape(-1).to(dtype)
+        if weight is None:
+            one = torch.ones((), dtype=torch.int64, device=flat.device).expand(flat.shape)
+        else:
+            one = weight.expand(values.shape).reshape(-1).to(dtype)
+            value = value * one
+        found = []
+        for source in (one, value):
+            # one place more, for what counts nowhere
+            zeros = torch.zeros(length + 1, dtype=source.dtype, device=flat.device)
+            found.append(zeros.scatter_add(0, flat, source)[:length].reshape(shape))
+        return tuple(found) if held is None else (held[0] + found[0], held[1] + found[1])
+
+    def look_up(self, table: Array, index: Array) -> Array:
+        return table.reshape(-1).index_select(0, index.reshape(-1)).reshape(index.shape)
+
+    def unsort(self, x: Array, order: Array) -> Array:
+        return torch.zeros_like(x).scatter(-1, order, x)
 
     def sum_classes(self, values: Array, truth: _Place, classes: int, dtype: Dtype) -> Array:
         zeros = torch.zeros_like(values[:, 0, :1], dtype=dtype).expand(-1, classes)
@@ -177,12 +223,15 @@ class EagerBackend(TorchBackend):
     def tile_limit(self, x: Array, size: int) -> int:
         return self.tile_elements if self.on_host(x) else 1 << 24
 
-    def map(self, function: Callable[[Block], Any], blocks: Iterable[Block]) -> list[Any]:
-        def quietly(block: Block) -> Any:
-            with torch.no_grad():
-                return function(block)
+    def workers(self) -> int:
+        return torch.get_num_threads()
 
-        return _WORKERS.map(quietly, blocks, torch.get_num_threads())
+    def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+        def quietly(item: Any) -> Any:
+            with torch.no_grad():
+                return function(item)
+
+        return _WORKERS.map(quietly, items, self.workers())
 
     def contiguous(self, x: Array) -> Array:
         return x.contiguous()

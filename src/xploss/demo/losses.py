@@ -1,6 +1,6 @@
 """The losses that the demo compares: to add one, add a line."""
 
-from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, IoULoss, Loss, TverskyLoss
+from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, IoULoss, Loss, LovaszLoss, TverskyLoss
 
 from . import DemoError
 
@@ -11,6 +11,7 @@ LOSSES: dict[str, Loss] = {
     "dice+iou": 0.5 * DiceLoss("binary") + 0.5 * IoULoss("binary"),
     "ce": CrossEntropyLoss("binary"),
     "focal": FocalLoss("binary", gamma=2.0),
+    "lovasz": LovaszLoss("binary"),
     "dice+ce": DiceLoss("binary") + CrossEntropyLoss("binary"),
     "dice+focal": DiceLoss("binary") + FocalLoss("binary", gamma=2.0),
 }

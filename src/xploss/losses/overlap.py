@@ -56,7 +56,12 @@ class RegionLoss(Term):
         """The loss of each class (R, C), and its derivatives by I and by P."""
         raise NotImplementedError
 
-    def measure(self, activation: Activation, reading: Reading) -> tuple[Array, ...]:
+    def measure(
+        self,
+        activation: Activation,
+        reading: Reading,
+        held: tuple[Array, ...] | None = None,
+    ) -> tuple[Array, ...]:
         p = activation.p
         power = 2 if self.overlap == "squared" else None
         if reading.labels is not None:
@@ -69,7 +74,7 @@ class RegionLoss(Term):
         return overlap, predicted, reading.mass_of(power), reading.size
 
     def score(
-        self, statistics: tuple[Array, ...], backend: Backend
+        self, statistics: tuple[Array, ...], backend: Backend, bits: int
     ) -> tuple[Array, Array, tuple[Array, ...]]:
         overlap, _, mass, size = statistics
         classes = overlap.shape[1]

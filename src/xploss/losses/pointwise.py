@@ -47,7 +47,12 @@ class PointwiseLoss(Term):
         """a, and b unless multi-class, each (1, C), from Σ w·t and Σ w."""
         raise NotImplementedError
 
-    def measure(self, activation: Activation, reading: Reading) -> tuple[Array, ...]:
+    def measure(
+        self,
+        activation: Activation,
+        reading: Reading,
+        held: tuple[Array, ...] | None = None,
+    ) -> tuple[Array, ...]:
         if reading.labels is not None and not self.label_smoothing:
             cost = self._at_truth(activation, reading)[0]
             return reading.sum_true(cost), reading.mass
@@ -55,7 +60,7 @@ class PointwiseLoss(Term):
         return (*sums, reading.mass) if len(sums) == 1 else (*sums, reading.mass, reading.size)
 
     def score(
-        self, statistics: tuple[Array, ...], backend: Backend
+        self, statistics: tuple[Array, ...], backend: Backend, bits: int
     ) -> tuple[Array, Array, tuple[Array, ...]]:
         xp, multiclass = backend.xp, len(statistics) == 2
         costs, positive = statistics[: len(statistics) // 2], statistics[len(statistics) // 2]

@@ -1,0 +1,80 @@
+"""Lovász weights from a histogram of the errors: foreground and background of each bin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .._xp import Array
+    from ..backend import Backend
+
+TINY = 1e-30
+"""Keeps square roots away from 0 and from denormal numbers, where some processors are slow."""
+
+
+def position(backend: Backend, errors: Array, bins: int, hinge: bool) -> Array:
+    """The place of errors in [0, bins]: by the square root of the odds e/(1 − e).
+
+    The bins are fine near 0 and 1, where trained predictions are, and 2/bins wide at 1/2. The
+    odds of a hinge error are the error itself, so that the bins cover [0, ∞).
+    """
+    xp = backend.xp
+    low = xp.sqrt(errors + TINY)
+    high = 1 if hinge else xp.sqrt(xp.abs(1 - errors) + TINY)
+    return low / (low + high) * bins
+
+
+def weights_of_bins(size: Array, backend: Backend) -> tuple[Array, Array]:
+    """The mean weight of an element of each bin, and the weight's change across the bin.
+
+    `size` (R, C, 2, B): the sizes of background and foreground, bins by ascending error. The
+    mean of two orders, foreground first and background first: the size times the mean, added
+    over both, is the bin's increment of the Jaccard loss exactly. From U and I before (0) and
+    after (1) the bin: foreground (1/U0 + 1/U1)/2, background (I0 + I1)/(2·U0·U1).
+    """
+    xp = backend.xp
+    back, fore = size[:, :, 0, :], size[:, :, 1, :]
+    before = xp.cumulative_sum(fore, axis=2)
+    after = before - fore
+    ground = before[:, :, -1:]
+    above = xp.flip(xp.cumulative_sum(xp.flip(back, axis=2), axis=2), axis=2)
+    one, zero = xp.ones_like(back), xp.zeros_like(back)
+    has = ground > 0
+    union0 = xp.where(has, ground + (above - back), one)
+    union1 = xp.where(has, ground + above, one)
+    # without foreground, the highest bin that holds anything shares the whole increment of 1
+    top = (back > 0) & (above == back)
+    alone = xp.where(top, one, zero) / xp.where(top, back, one)
+    mean_back = xp.where(has, 0.5 * (before + after) / union0 / union1, alone)
+    mean_fore = xp.where(has, 0.5 * (1 / union0 + 1 / union1), zero)
+    rise_back = before / union0 / union0 - after / union1 / union1
+    rise_fore = 1 / union0 - 1 / union1
+    mean = xp.stack([mean_back, mean_fore], axis=2)
+    rise = xp.stack([xp.where(has, rise_back, zero), xp.where(has, rise_fore, zero)], axis=2)
+    return mean, xp.where(rise > mean, mean, rise)
+
+
+def tables(
+    size: Array,
+    total: Array,
+    mean: Array,
+    rise: Array,
+    backend: Backend,
+    bits: int,
+    hinge: bool,
+) -> tuple[Array, Array]:
+    """The derivative by p or by the logit at place u of a bin k: start + rise·(u − k).
+
+    The line passes through the mean weight at the place of the bin's mean error, which is found
+    in the arithmetic of the pixels (`bits`), so that equal errors share their weight exactly.
+    """
+    xp, bins = backend.xp, size.shape[-1]
+    filled = size > 0
+    average = total / xp.where(filled, size, xp.ones_like(size))
+    narrow = xp.astype(average, xp.float64 if bits == 64 else xp.float32, copy=False)
+    place = xp.astype(position(backend, narrow, bins, hinge), total.dtype, copy=False)
+    start = mean - rise * (place - backend.constant(range(bins), total))
+    start = xp.where(filled, start, xp.zeros_like(start))
+    # foreground errors fall as p rises
+    sign = backend.constant([1.0, -1.0], total)[None, None, :, None]
+    return start * sign, rise * sign

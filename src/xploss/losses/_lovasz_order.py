@@ -1,0 +1,100 @@
+"""Lovász weights from the order of the errors, exact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .._xp import Array
+    from ..activations import Activation
+    from ..reading import Reading
+    from .lovasz import LovaszLoss
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """What sorting a tile gives: loss, Σ w·t and Σ w (R, C), and slopes (k, C, m)."""
+
+    statistics: tuple[Array, Array, Array]
+    slopes: Array
+
+
+def weights_of_order(
+    loss: LovaszLoss, activation: Activation, reading: Reading
+) -> Ordered:
+    """Sort the errors of each class, once per tile and loss."""
+    if loss not in reading.memory:
+        reading.memory[loss] = _sorted(loss, activation, reading)
+    ordered: Ordered = reading.memory[loss]
+    return ordered
+
+
+def _sorted(loss: LovaszLoss, activation: Activation, reading: Reading) -> Ordered:
+    b, xp = reading.backend, reading.backend.xp
+    errors = loss.errors(activation, reading)
+    foreground = reading.truth > 0.5 if reading.labels is None else reading.foreground
+    shape = errors.shape
+
+    def rows(x: Array) -> Array:
+        """(k, C, m) as (R, C, pixels)."""
+        x = xp.broadcast_to(x, shape)
+        if loss.per_image or shape[0] == 1:
+            return x
+        return xp.reshape(xp.permute_dims(x, (1, 0, 2)), (1, shape[1], shape[0] * shape[2]))
+
+    weight = None if reading.weight is None else rows(reading.weight)
+    e, fore = rows(errors), rows(foreground)
+    # pixels that are left out go behind all others
+    order = xp.argsort(
+        e if weight is None else xp.where(weight > 0, e, -xp.ones_like(e)),
+        axis=-1, descending=True, stable=False,
+    )  # fmt: skip
+    weight = None if weight is None else xp.take_along_axis(weight, order, axis=-1)
+    fore = xp.take_along_axis(fore, order, axis=-1)
+    e = xp.take_along_axis(e, order, axis=-1)
+    slope, mass, size = increments(fore, weight, reading.weighted, reading)
+    terms = e * slope if weight is None else e * slope * weight
+    value = xp.sum(terms, axis=-1, dtype=reading.accumulator)
+    sign = 1 - 2 * xp.astype(fore, e.dtype)
+    if loss.hinge:
+        sign = sign * xp.astype(e > 0, e.dtype)
+    slopes = b.unsort(slope * sign, order)
+    if slopes.shape != shape:
+        slopes = xp.reshape(slopes, (shape[1], shape[0], shape[2]))
+        slopes = xp.permute_dims(slopes, (1, 0, 2))
+    return Ordered((value, mass, size), slopes)
+
+
+def increments(
+    fore: Array, weight: Array | None, weighted: bool, reading: Reading
+) -> tuple[Array, Array, Array]:
+    """The Lovász weight per unit of pixel weight, in descending order; Σ w·t and Σ w.
+
+    Foreground 1/U and background I/(U·(U − w)), with sums of integers unless `weighted`. Without
+    foreground the first pixel has the whole increment, 1.
+    """
+    b, xp, dtype = reading.backend, reading.backend.xp, reading.dtype
+    counts = reading.accumulator if weighted else b.index_dtype()
+    own = xp.astype(fore, counts)
+    every = xp.ones_like(own) if weight is None else xp.astype(weight, counts)
+    passed = xp.cumulative_sum(own * every, axis=-1, dtype=counts)
+    seen = xp.cumulative_sum(every, axis=-1, dtype=counts)
+    ground = passed[..., -1:]
+    left = xp.astype(ground - passed, dtype)
+    union = ground + seen - passed
+    before = xp.astype(union - every, dtype)
+    union = xp.astype(union, dtype)
+    one = xp.ones_like(union)
+    safe = xp.where(union > 0, union, one)
+    background = left / safe / xp.where(before > 0, before, one)
+    slope = xp.where(fore, one / safe, background)
+    first = xp.astype(seen == every, dtype) / xp.where(
+        every > 0, xp.astype(every, dtype), one
+    )
+    slope = xp.where(ground > 0, slope, first)
+    return (
+        slope,
+        xp.astype(ground[..., 0], reading.accumulator),
+        xp.astype(seen[..., -1], reading.accumulator),
+    )

@@ -1,0 +1,204 @@
+"""The Lovász extension of the Jaccard loss, from histograms of the errors or from their order.
+
+With the errors in descending order, and I foreground pixels and U of the union left after a
+pixel, the derivative of the extension by the error is 1/U at a foreground pixel and I/(U(U − 1))
+at another: increments of the Jaccard loss in closed form, never the difference of two nearly
+equal numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from .. import parameters
+from ..loss import Term
+from ._lovasz_bins import position, tables, weights_of_bins
+from ._lovasz_order import weights_of_order
+from .overlap import share_of_classes
+
+if TYPE_CHECKING:
+    from .._xp import Array
+    from ..activations import Activation
+    from ..backend import Backend
+    from ..reading import Reading
+
+SMALL = 1 << 14
+"""Up to so many pixels per class, sorting costs no more than a histogram, and is exact."""
+
+
+@dataclass(frozen=True, repr=False)
+class LovaszLoss(Term):
+    """Lovász loss: the Lovász extension of the Jaccard loss, of errors per pixel and class.
+
+    Multi-class (Lovász-softmax): errors abs(t − p). Binary and multi-label: the hinge errors
+    max(0, 1 − (2t − 1)·logit), or abs(t − p) with ``surrogate="probability"``, and always so for
+    probabilities. With the errors of a class in descending order, the loss is Σ e·w, where w is
+    1/U at a foreground pixel and I/(U(U − 1)) at another, I and U the foreground pixels and the
+    union left after the pixel. Without foreground it is the largest error. Pixel weights turn
+    counts into sums of weights: w/U and I·w/(U(U − w)).
+
+    Parameters
+    ----------
+    {shared}
+    {region}
+    surrogate : {"hinge", "probability"}, default "hinge"
+        The errors in binary and multi-label mode.
+    method : {"histogram", "sort"}, default "histogram"
+        ``"sort"`` is exact. ``"histogram"`` counts and adds the errors in bins, in time linear
+        in the pixels; its statistics add over tiles, batches and ranks.
+    bins : int, optional
+        The bins of the histogram, at least 2; 8192 for probability errors and 16384 for hinge
+        errors by default.
+
+    Notes
+    -----
+    Targets are hard: values other than 0 and 1 are refused where values are checked.
+
+    The histogram is the default because it is right and cheap: a class of at most 2^14 pixels is
+    sorted, which costs no more there; beyond, against a sort in float64, the value is within
+    1e-7 and the gradient within about 2/sqrt(bins·foreground pixels) in relative L2: 1e-4 for a
+    tenth of foreground in 512², less in larger images. A float32 sort with differenced weights,
+    as other libraries have it, is 0.5% off there and 26% at 256³. Take ``"sort"`` if a class has
+    a handful of foreground pixels in a large image and its gradient has to be exact, or if a
+    class without foreground (``absent="keep"``) has to cost its largest error to the last digit:
+    the histogram takes the mean error of the highest bin.
+
+    If no pixel counts, the loss is 0 with a zero gradient.
+
+    References
+    ----------
+    Berman, Triki, Blaschko, "The Lovász-softmax loss", CVPR 2018, eq. 8 and 9 and algorithm 1.
+    """
+
+    _: KW_ONLY
+    per_image: bool = False
+    absent: Literal["keep", "skip", "zero"] | None = None
+    surrogate: Literal["hinge", "probability"] = "hinge"
+    method: Literal["histogram", "sort"] = "histogram"
+    bins: int | None = None
+
+    hard_targets: ClassVar[bool] = True
+    absent_default: ClassVar[str] = '"skip" in multi-class mode, else "keep"'
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parameters.flag("per_image", self.per_image)
+        if self.absent is None:
+            self._set("absent", "skip" if self.mode == "multiclass" else "keep")
+        parameters.choice("absent", self.absent, ("keep", "skip", "zero"))
+        parameters.choice("surrogate", self.surrogate, ("hinge", "probability"))
+        parameters.choice("method", self.method, ("histogram", "sort"))
+        if self.bins is not None:
+            self._set("bins", parameters.integer("bins", self.bins))
+            if not 2 <= self.bins <= 1 << 24:
+                raise ValueError(f"bins is {self.bins}; expected 2 to {1 << 24}")
+
+    @property
+    def hinge(self) -> bool:
+        """Whether the errors are those of the hinge."""
+        return self.surrogate == "hinge" and self.mode != "multiclass" and self.from_logits
+
+    @property
+    def whole(self) -> bool:
+        return self.method == "sort"
+
+    @property
+    def accumulates(self) -> bool:
+        return self.method == "histogram"
+
+    @property
+    def count(self) -> int:
+        """The bins."""
+        return self.bins or (16384 if self.hinge else 8192)
+
+    def for_size(self, pixels: int) -> Term:
+        return replace(self, method="sort") if pixels <= SMALL else self
+
+    def check_adds(self) -> None:
+        if self.method == "sort":
+            raise ValueError(
+                f'{self} has method="sort", which has to see all pixels at once; expected '
+                '"histogram" to take statistics'
+            )
+
+    def errors(self, activation: Activation, reading: Reading) -> Array:
+        """The errors, (k, C, m)."""
+        b = reading.backend
+        if self.hinge:
+            return b.maximum(1 + (1 - 2 * reading.truth) * activation.x, 0.0)
+        if reading.labels is None:
+            return b.xp.abs(reading.truth - activation.p)
+        return b.put_at(activation.p, reading.place, 1 - activation.true(reading))
+
+    def measure(
+        self,
+        activation: Activation,
+        reading: Reading,
+        held: tuple[Array, ...] | None = None,
+    ) -> tuple[Array, ...]:
+        b = reading.backend
+        if self.method == "sort":
+            return weights_of_order(self, activation, reading).statistics
+        errors = self.errors(activation, reading)
+        index, _ = self._index(errors, reading)
+        samples = errors.shape[0] if self.per_image else 1
+        shape = (samples, reading.classes, 2, self.count)
+        if reading.weight is not None:
+            end = b.xp.full_like(index, math.prod(shape))
+            index = b.xp.where(reading.weight > 0, index, end)
+        weight = reading.weight if reading.weighted else None
+        return b.histogram(index, errors, weight, shape, held, reading.accumulator)
+
+    def _index(self, errors: Array, reading: Reading) -> tuple[Array, Array]:
+        """Each error's place in a histogram (R, C, 2, bins), and its place within the bin."""
+        b, xp, bins = reading.backend, reading.backend.xp, self.count
+        place = position(b, errors, bins, self.hinge)
+        bin_ = b.whole_part(place, bins - 1)
+        within = place - xp.astype(bin_, place.dtype)
+        samples, classes = errors.shape[:2]
+        index = bin_ + 2 * bins * _counting(b, classes, bin_)[None, :, None]
+        if self.per_image and samples > 1:
+            index = index + 2 * bins * classes * _counting(b, samples, bin_)[:, None, None]
+        if reading.labels is None:
+            return index + bins * xp.astype(reading.truth > 0.5, index.dtype), within
+        return b.add_at(index, reading.place, xp.full_like(index[:, :1, :], bins)), within
+
+    def score(
+        self, statistics: tuple[Array, ...], backend: Backend, bits: int
+    ) -> tuple[Array, Array, tuple[Array, ...]]:
+        xp = backend.xp
+        if self.method == "sort":
+            losses, mass, size = statistics
+            slopes: tuple[Array, ...] = (xp.ones_like(losses),)
+        else:
+            size_of_bins, total = statistics
+            size_of_bins = xp.astype(size_of_bins, total.dtype)
+            mean, rise = weights_of_bins(size_of_bins, backend)
+            losses = xp.sum(mean * total, axis=(2, 3))
+            mass = xp.sum(size_of_bins[:, :, 1, :], axis=2)
+            size = mass + xp.sum(size_of_bins[:, :, 0, :], axis=2)
+            slopes = tables(size_of_bins, total, mean, rise, backend, bits, self.hinge)
+        weights = backend.constant(self.weights(losses.shape[1]), losses)[None, :]
+        return losses, share_of_classes(self, weights, mass, size, backend), slopes
+
+    def pull(
+        self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]
+    ) -> None:
+        b = reading.backend
+        if self.method == "sort":
+            order = weights_of_order(self, activation, reading)
+            slope = order.slopes * slopes[0][:, :, None]
+        else:
+            errors = self.errors(activation, reading)
+            index, within = self._index(errors, reading)
+            start, rise = slopes
+            slope = b.look_up(start, index) + b.look_up(rise, index) * within
+            if self.hinge:
+                slope = slope * b.xp.astype(errors > 0, slope.dtype)
+        reading.slopes.add("z" if self.hinge else "p", slope)
+
+
+def _counting(backend: Backend, length: int, like: Array) -> Array:
+    return backend.xp.arange(length, dtype=like.dtype, device=backend.device(like))
