@@ -25,6 +25,8 @@ class Backend:
 
     name: ClassVar[str] = "generic"
     tile_elements: ClassVar[int] = 1 << 18
+    keeps_tiles: ClassVar[bool] = True
+    """Whether a single small tile may be kept from measure to pull."""
 
     def __init__(self, xp: Namespace) -> None:
         self.xp = xp

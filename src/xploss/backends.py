@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
+from textwrap import shorten
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -161,6 +162,6 @@ def _outcome(xp: ModuleType, device: Device, trial: Trial | None, expected: list
 
 
 def first_line(error: Exception) -> str:
-    """An error in one line."""
+    """An error in one line, which need not be all of it."""
     text = next(iter(str(error).strip().splitlines()), "no message")
-    return f"{type(error).__name__}: {text}"
+    return shorten(f"{type(error).__name__}: {text}", 120, placeholder=" ...")

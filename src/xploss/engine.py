@@ -62,7 +62,8 @@ class Walk:
     def _small(self) -> bool:
         """Whether the arrays are one small tile, which is kept from measure to pull."""
         samples, classes, pixels = self.laid.sizes
-        return samples * classes * pixels <= min(self.grid.elements, KEPT)
+        size = samples * classes * pixels
+        return self.backend.keeps_tiles and size <= min(self.grid.elements, KEPT)
 
     def _tile(self, block: Block) -> tuple[Activation, dict[int | None, Reading]]:
         b, dtype = self.backend, self.backend.compute_dtype(self.laid.pred.dtype)

@@ -26,6 +26,7 @@ class JaxBackend(Backend):
     """JAX arrays; everything is a pure function of them, compiled once per loss and shape."""
 
     name = "jax"
+    keeps_tiles = False
 
     def owns(self, x: Array) -> bool:
         return isinstance(x, jax.Array)
