@@ -21,6 +21,11 @@ def pytest_configure(config: pytest.Config) -> None:
     missing = [reason for name in required() if (reason := why_absent(name))]
     if missing:
         raise pytest.UsageError(f"XPLOSS_BACKENDS asks for what is absent: {'; '.join(missing)}")
+    # torch.compile makes an instance of its own Function class while it traces one of ours
+    config.addinivalue_line(
+        "filterwarnings",
+        "ignore:.*autograd.function.Function.*should not be instantiated:DeprecationWarning",
+    )
     config.addinivalue_line("markers", "slow: takes seconds; left out by -m 'not slow'")
 
 

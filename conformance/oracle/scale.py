@@ -10,7 +10,7 @@ adds up. A result in sensible arithmetic is within a small multiple of u times t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -20,6 +20,7 @@ from conformance.oracle.activation import CLIP, Entries, Entry, activate
 from conformance.oracle.evaluate import Term, contract, finish_overlap, terms
 from conformance.oracle.layout import pred_places
 from conformance.oracle.numbers import STEP, Number, close, isfinite, number, total
+from conformance.oracle.regions import groups
 
 SATURATED = number("1e-40")
 Slope = dict[str, Number]  # derivative of the contracted value by each quantity of an entry
@@ -48,7 +49,9 @@ def _term_scales(term: Term, cotangent: Array | None) -> tuple[list[Number], lis
         for k, entry in enumerate(row)
         if entry is not None
     }
-    gain = _statistics_slopes(term, entries, scale) if "overlap" in vars(term.o) else number(1)
+    gain = number(1)
+    if "overlap" in vars(term.o):
+        gain = _statistics_slopes(term, entries, scale, slopes, cotangent)
     return scale, _gradient_scale(term, entries, slopes, gain)
 
 
@@ -114,13 +117,30 @@ ROUNDED: dict[str, Callable[[Entry], Number]] = {
 }
 
 
-def _statistics_slopes(term: Term, entries: Entries, scale: list[Number]) -> Number:
-    """Adds the rounding of I, P, T and score to `scale`; returns the gain of gamma's slope."""
+def _statistics_slopes(
+    term: Term,
+    entries: Entries,
+    scale: list[Number],
+    slopes: dict[tuple[int, int, int], Slope],
+    cotangent: Array | None,
+) -> Number:
+    """Adds the rounding of I, P, T and score to `scale`; returns the gain of gamma's slope.
+
+    The slopes by a probability become the magnitudes that I and P contribute, added up.
+    """
     o = term.o
     table = overlap.statistics(o, term.problem, entries)
     gain = number(1)
-    for row in table:
+    for slope in slopes.values():
+        slope["p"] = number(0)
+    for samples, row in zip(groups(o, term.problem), table, strict=True):
         for j, s in enumerate(row):
+            for name in ("i", "p"):
+                by_statistic = contract(_statistic_slope(term, table, row, j, name), cotangent)
+                counted = term.problem.counted
+                for c in counted if o.average == "micro" else counted[j : j + 1]:
+                    for place, rate in _rates(term, entries, samples, c, name):
+                        slopes[place]["p"] += abs(term.factor * by_statistic * rate)
             score = overlap.score(o, s)
             if o.gamma != 1 and not close(score, number(1)):
                 gain = max(gain, 1 + abs(o.gamma - 1) * abs(score / (1 - score)))
@@ -131,6 +151,24 @@ def _statistics_slopes(term: Term, entries: Entries, scale: list[Number]) -> Num
                 slope = _statistic_slope(term, table, row, j, name)
                 scale[:] = [a + size * abs(m) for a, m in zip(scale, slope, strict=True)]
     return gain
+
+
+def _rates(
+    term: Term, entries: Entries, samples: list[int], c: int, name: str
+) -> Iterator[tuple[tuple[int, int, int], Number]]:
+    """The derivative of I or P of class c by the probability of each of its entries."""
+    o, problem = term.o, term.problem
+    for n in samples:
+        for k, entry in enumerate(entries[n][c]):
+            if entry is None or not problem.valid[n][c][k]:
+                continue
+            t = problem.t[n][c][k]
+            rate = 2 * entry.p if o.overlap == "squared" else number(1)
+            if name == "i":
+                rate = t
+                if o.overlap == "min" and not close(entry.p, t):
+                    rate = number(1 if entry.p < t else 0)
+            yield (n, c, k), problem.w[n][c][k] * rate
 
 
 def _statistic_slope(

@@ -47,16 +47,20 @@ class Activation:
         """The logarithm of one minus the probabilities, finite."""
         raise NotImplementedError
 
+    def has_truth(self, reading: Reading) -> bool:
+        """Whether each pixel, or each entry, has one true side: that of its label."""
+        return reading.labels is not None
+
     def true(self, reading: Reading) -> Array:
-        """p at each pixel's label, (k, 1, m)."""
+        """p of the truth: at each pixel's label, (k, 1, m)."""
         return reading.at_truth(self.p)
 
     def log_true(self, reading: Reading) -> Array:
-        """log p at each pixel's label, (k, 1, m)."""
+        """log p of the truth."""
         return reading.at_truth(self.log_p)
 
     def sides_true(self, reading: Reading) -> tuple[Array, Array, Array]:
-        """p, 1 − p and log p at each pixel's label, each to its own last digits."""
+        """p, 1 − p and log p of the truth, each to its own last digits."""
         p = self.true(reading)
         return p, 1 - p, self.log_true(reading)
 
@@ -89,9 +93,8 @@ class Softmax(Activation):
     @lazy
     def _rest(self) -> Array:
         """Σ p of all classes but one above 1/2, (k, 1, m): what that one leaves of 1."""
-        xp, p = self.backend.xp, self.p
-        small = xp.where(p > 0.5, xp.zeros_like(p), p)
-        return xp.sum(small, axis=1, keepdims=True, dtype=p.dtype)
+        small = self.backend.zero_above(self.p, 0.5)
+        return self.backend.xp.sum(small, axis=1, keepdims=True, dtype=small.dtype)
 
     @lazy
     def q(self) -> Array:
@@ -144,7 +147,30 @@ class Softmax(Activation):
 
 
 class Sigmoid(Activation):
-    """Sigmoid of each class."""
+    """Sigmoid of each class.
+
+    With a hard target the true side of an entry is p or 1 − p, the sigmoid of s = (2t − 1)·z.
+    """
+
+    def has_truth(self, reading: Reading) -> bool:
+        return reading.hard
+
+    @lazy
+    def _signed(self) -> dict[int, Array]:
+        return {}
+
+    def _toward_truth(self, reading: Reading) -> Array:
+        """s, (k, C, m)."""
+        if id(reading) not in self._signed:
+            self._signed[id(reading)] = reading.sign * self.x
+        return self._signed[id(reading)]
+
+    def log_true(self, reading: Reading) -> Array:
+        return -self.backend.softplus(-self._toward_truth(reading))
+
+    def sides_true(self, reading: Reading) -> tuple[Array, Array, Array]:
+        s = self._toward_truth(reading)
+        return self.backend.sigmoid(s), self.backend.sigmoid(-s), self.log_true(reading)
 
     @lazy
     def p(self) -> Array:
@@ -169,17 +195,26 @@ class Sigmoid(Activation):
         return -self.backend.softplus(self._finite)
 
     def pull(self, reading: Reading) -> Array:
-        """dz = p·q·g + q·r − p·r', with g, r and r' the slopes by p, log p and log q."""
-        s, pulled = reading.slopes, None
+        """dz = p·q·g + q·r − p·r', with g, r and r' the slopes by p, log p and log q.
+
+        Of the truth, with the slopes g and r by its p and log p: ds = p·q·g + q·r.
+        """
+        s, b, pulled = reading.slopes, self.backend, None
         g = _sum(s.p_class, s.p)
         if g is not None:
-            pulled = self.p * self.q * g
+            pulled = b.sigmoid_slope(self.x) * g
+        if s.log_p_true is not None:
+            toward = self._toward_truth(reading)
+            by_truth = b.sigmoid(-toward) * s.log_p_true
+            if s.p_true is not None:
+                by_truth = by_truth + b.sigmoid_slope(toward) * s.p_true
+            pulled = _sum(pulled, by_truth * reading.sign)
         if s.log_p is not None:
             pulled = _sum(pulled, self.q * s.log_p)
         if s.log_q is not None:
             pulled = _sum(pulled, -(self.p * s.log_q))
         pulled = _sum(pulled, s.z)
-        return _weighted(self.backend.xp.zeros_like(self.x) if pulled is None else pulled, reading)
+        return _weighted(b.xp.zeros_like(self.x) if pulled is None else pulled, reading)
 
 
 class Probability(Activation):

@@ -182,6 +182,14 @@ class Backend:
             return mask
         return mask if bool(self.xp.any(mask)) else None
 
+    def numbers(self, x: Array, dtype: Dtype) -> Array:
+        """A tile of bools or numbers in a floating dtype."""
+        return self.xp.astype(x, dtype, copy=False)
+
+    def is_hard(self, x: Array) -> bool:
+        """Whether a tile is known to hold 0 and 1 only; False if that is not free to tell."""
+        return False
+
     def contiguous(self, x: Array) -> Array:
         """`x` with its pixels adjacent in memory, where the library knows strides."""
         return x
@@ -205,6 +213,14 @@ class Backend:
         e = xp.exp(z - shift)
         total = xp.sum(e, axis=1, keepdims=True)
         return e / total, shift, xp.log(total)
+
+    def zero_above(self, x: Array, limit: float) -> Array:
+        """`x` with 0 in the place of what is above `limit`."""
+        return self.xp.where(x > limit, self.xp.zeros_like(x), x)
+
+    def sigmoid_slope(self, z: Array) -> Array:
+        """p·(1 − p) of the sigmoid p, to full precision on both sides."""
+        return self.sigmoid(z) * self.sigmoid(-z)
 
     def sigmoid(self, z: Array) -> Array:
         e = self.xp.exp(-self.xp.abs(z))
@@ -231,8 +247,11 @@ class Backend:
         index = self.xp.arange(classes, dtype=labels.dtype, device=self.device(labels))
         return self.xp.astype(labels[:, None, :] == index[None, :, None], dtype, copy=False)
 
-    def locate(self, labels: Array, classes: int) -> Any:
-        """The place of each pixel's label (k, m), as the four methods below take it: a mask."""
+    def locate(self, labels: Array, classes: int, known: bool) -> Any:
+        """The place of each pixel's label (k, m), as the methods below take it: a mask.
+
+        With `known`, every label is a class.
+        """
         return self.one_hot(labels, classes, self.xp.bool)
 
     def take_at(self, x: Array, truth: Any) -> Array:

@@ -36,6 +36,8 @@ class Walk:
     backend: Backend
     laid: inputs.Laid
     terms: list[tuple[int, float, Term]]
+    checked: bool = False
+    """Whether the values of the target have been found to be in range."""
     _kept: tuple[Activation, dict[int | None, Reading]] | None = None
 
     @property
@@ -107,8 +109,8 @@ class Walk:
             if self._first.mode == "multilabel":
                 labels, dense = None, b.one_hot(labels, part.sizes[1], dtype)
         else:
-            hard = not b.isdtype(part.target, ("bool", "real floating"))
-            dense = xp.astype(b.equals(part.target, 1) if hard else part.target, dtype, copy=False)
+            exact = self.checked or b.isdtype(part.target, ("bool", "real floating"))
+            dense = b.numbers(part.target if exact else b.equals(part.target, 1), dtype)
         if dense is not None and out is not None:
             dense = xp.where(out, xp.zeros_like(dense), dense)
         reading = Reading(
@@ -120,7 +122,8 @@ class Walk:
             dense=dense,
             weight=weight,
             weighted=part.weight is not None and not b.isdtype(part.weight, "bool"),
-            hard=part.labels or not b.isdtype(part.target, "real floating"),
+            known=self.checked and out is None,
+            integral=part.labels or not b.isdtype(part.target, "real floating"),
             slopes=Slopes(),
             memory={},
         )
@@ -245,7 +248,7 @@ class Problem:
             key = (term.mode, term.from_logits, term.class_axis)
             if key not in walks:
                 laid = inputs.lay_out(backend, term, pred, target, weight)
-                walks[key] = Walk(backend, laid, [])
+                walks[key] = Walk(backend, laid, [], looking)
             walk = walks[key]
             inputs.check_term(term, walk.laid)
             if looking:

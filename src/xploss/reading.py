@@ -60,7 +60,9 @@ class Reading:
     weight: Array | None
     weighted: bool
     """Whether weights other than 0 and 1 may occur, so that counting will not do."""
-    hard: bool
+    known: bool
+    """Whether every label is known to be a class."""
+    integral: bool
     """Whether every target is 0 or 1 by its dtype."""
     slopes: Slopes
     memory: dict[Any, Any]
@@ -69,7 +71,17 @@ class Reading:
     @lazy
     def place(self) -> Any:
         """Where each pixel's label is among the classes, as the backend looks it up."""
-        return self.backend.locate(self.labels, self.classes)
+        return self.backend.locate(self.labels, self.classes, self.known)
+
+    @lazy
+    def hard(self) -> bool:
+        """Whether every target is known to be 0 or 1."""
+        return self.integral or self.backend.is_hard(self.truth)
+
+    @lazy
+    def sign(self) -> Array:
+        """2t − 1, (k, C, m), of a dense target."""
+        return 2 * self.truth - 1
 
     @lazy
     def foreground(self) -> Array:

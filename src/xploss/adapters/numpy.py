@@ -74,22 +74,24 @@ class NumpyBackend(Backend):
             pulled *= p
         return pulled if at_truth is None else self.add_at(pulled, truth, at_truth)
 
-    def locate(self, labels: Array, classes: int) -> _Place:
-        known: Array | None = (labels >= 0) & (labels < classes)
+    def is_hard(self, x: Array) -> bool:
+        return bool(np.all(x * x == x))
+
+    def locate(self, labels: Array, classes: int, known: bool) -> _Place:
+        mask: Array | None = None
         safe = labels
-        if np.all(known):
-            known = None
-        else:
-            safe = np.where(known, labels, 0)
+        if not known:
+            mask = (labels >= 0) & (labels < classes)
+            safe = np.where(mask, labels, 0)
         samples, pixels = labels.shape
-        bins = safe if known is None else np.where(known, labels, classes)
+        bins = safe if mask is None else np.where(mask, labels, classes)
         if samples > 1:
             bins = bins + np.arange(samples)[:, None] * (classes + 1)
         flat = safe * pixels
         flat += np.arange(pixels)
         if samples > 1:
             flat += np.arange(samples)[:, None] * (classes * pixels)
-        return _Place(safe, flat, bins.reshape(-1), None if known is None else known[:, None, :])
+        return _Place(safe, flat, bins.reshape(-1), None if mask is None else mask[:, None, :])
 
     def take_at(self, x: Array, truth: _Place) -> Array:
         samples, pixels = truth.index.shape

@@ -107,9 +107,11 @@ class TorchBackend(Backend):
     def softplus(self, z: Array) -> Array:
         return -torch.nn.functional.logsigmoid(-z)
 
-    def locate(self, labels: Array, classes: int) -> _Place:
-        known = (labels >= 0) & (labels < classes)
-        return _Place(torch.where(known, labels, 0)[:, None, :], known[:, None, :])
+    def locate(self, labels: Array, classes: int, known: bool) -> _Place:
+        if known:
+            return _Place(labels[:, None, :], None)
+        mask = (labels >= 0) & (labels < classes)
+        return _Place(torch.where(mask, labels, 0)[:, None, :], mask[:, None, :])
 
     def take_at(self, x: Array, truth: _Place) -> Array:
         samples, _, pixels = truth.index.shape
@@ -172,7 +174,7 @@ class TorchBackend(Backend):
         for name, x in zip(("target", "weight"), refused, strict=True):
             if isinstance(x, torch.Tensor):
                 self.refuse_gradient(name, x)
-        if not pred.requires_grad and not torch._C._functorch.is_functorch_wrapped_tensor(pred):
+        if not (pred.requires_grad or _traced(pred)):
             return super().value(loss, pred, target, weight)
         return _Call.apply(_State(self, loss), pred, target, weight)
 
@@ -234,7 +236,7 @@ class EagerBackend(TorchBackend):
         return _WORKERS.map(quietly, items, self.workers())
 
     def contiguous(self, x: Array) -> Array:
-        return x.contiguous()
+        return x if x.stride(-1) == 1 else x.contiguous()
 
     def softmax(self, z: Array) -> tuple[Array, Array, Array]:
         shift = torch.amax(z, 1, keepdim=True)
@@ -252,10 +254,25 @@ class EagerBackend(TorchBackend):
             pulled = torch.sub(slope, mean if at_truth is None else mean.add_(at_truth)).mul_(p)
         return pulled if at_truth is None else self.add_at(pulled, truth, at_truth)
 
-    def locate(self, labels: Array, classes: int) -> _Place:
-        place = super().locate(labels, classes)
-        whole = self.on_host(labels) and bool(torch.all(place.known))
-        return _Place(place.index, None) if whole else place
+    def numbers(self, x: Array, dtype: Dtype) -> Array:
+        # bools convert four times faster as bytes
+        return (x.view(torch.uint8) if x.dtype == torch.bool else x).to(dtype)
+
+    def is_hard(self, x: Array) -> bool:
+        return self.on_host(x) and torch.equal(x * x, x)
+
+    def zero_above(self, x: Array, limit: float) -> Array:
+        # on a CPU, where() costs as much as three exponentials
+        return x - torch.threshold(x, limit, 0.0)
+
+    def softplus(self, z: Array) -> Array:
+        if z.dtype == torch.float32:
+            return torch.nn.functional.softplus(z)
+        return super().softplus(z)
+
+    def sigmoid_slope(self, z: Array) -> Array:
+        e = torch.abs(z).neg_().exp_()
+        return e.mul_((1 + e).pow_(-2))
 
     def add_at(self, x: Array, truth: _Place, values: Array) -> Array:
         return x.scatter_add_(1, truth.index, truth.only_known(values))
@@ -368,7 +385,7 @@ def backend(*arrays: Any) -> TorchBackend:
 
 def _traced(x: Any) -> bool:
     """Whether `x` is a tensor under a transformation, or of a class of somebody else's."""
-    if not isinstance(x, torch.Tensor):
+    if not isinstance(x, torch.Tensor) or torch.compiler.is_compiling():
         return False
     plain = type(x) is torch.Tensor or type(x) is torch.nn.Parameter
     return not plain or torch._C._functorch.is_functorch_wrapped_tensor(x)

@@ -75,17 +75,19 @@ class CrossEntropyLoss(PointwiseLoss):
                     "positives; expected None; pass class_weights instead"
                 )
 
+    @property
+    def apart(self) -> bool:
+        return self.pos_weight is not None or self.balance is not None
+
     def factors(self, positive: Array, size: Array, backend: Backend) -> tuple[Array, ...]:
+        if not self.apart:
+            return super().factors(positive, size, backend)
         xp, classes, one = backend.xp, positive.shape[1], backend.xp.ones_like(positive)
-        if self.mode == "multiclass":
-            return (one,)
         if self.balance == "auto":
             some = xp.where(size > 0, size, one)
             share = (size - positive) / some
             return share, 1 - share
         if self.balance is not None:
             return one * self.balance, one * (1 - self.balance)
-        if self.pos_weight is None:
-            return one, one
         weights = self.vector(self.pos_weight, classes, 0.0)
         return backend.constant(weights, positive)[None, :], one

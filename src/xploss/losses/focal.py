@@ -67,12 +67,12 @@ class FocalLoss(PointwiseLoss):
     def focus(self) -> float:
         return self.gamma
 
+    @property
+    def apart(self) -> bool:
+        return self.alpha is not None and self.mode != "multiclass"
+
     def factors(self, positive: Array, size: Array, backend: Backend) -> tuple[Array, ...]:
-        one = backend.xp.ones_like(positive)
-        alpha = one
-        if self.alpha is not None:
-            vector = self.vector(self.alpha, positive.shape[1], 0.0)
-            alpha = backend.constant(vector, positive)[None, :]
-        if self.mode == "multiclass":
-            return (alpha,)
-        return (alpha, one if self.alpha is None else 1 - alpha)
+        if self.alpha is None:
+            return super().factors(positive, size, backend)
+        alpha = backend.constant(self.vector(self.alpha, size.shape[1], 0.0), size)[None, :]
+        return (alpha, 1 - alpha) if self.apart else (alpha,)

@@ -66,7 +66,7 @@ class RegionLoss(Term):
         power = 2 if self.overlap == "squared" else None
         if reading.labels is not None:
             overlap = reading.sum_true(activation.true(reading))
-        elif self.overlap == "min":
+        elif self.overlap == "min" and not reading.hard:
             overlap = reading.sum(reading.backend.xp.minimum(p, reading.truth))
         else:
             overlap = reading.sum(p * reading.truth)

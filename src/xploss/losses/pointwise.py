@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 class PointwiseLoss(Term):
     """A sum over pixels, divided by the weight of the pixels that count.
 
-    Statistics: multi-class Σ w·t·f(p) and Σ w·t; otherwise Σ w·t·f(p), Σ w·(1 − t)·f(1 − p),
-    Σ w·t and Σ w; each (1, C). A subclass defines `factors`, and `focus` if γ is not 0.
+    Statistics, each (1, C): the cost Σ w·t·f(p), with that of the other side if not multi-class,
+    and Σ w·t, or Σ w if not multi-class. If a and b differ, the sides are apart: Σ w·t·f(p),
+    Σ w·(1 − t)·f(1 − p), Σ w·t and Σ w. A subclass defines `factors`.
     """
 
     _: KW_ONLY
@@ -43,9 +44,14 @@ class PointwiseLoss(Term):
         """γ."""
         return 0.0
 
+    @property
+    def apart(self) -> bool:
+        """Whether the factors a and b of the two sides differ."""
+        return False
+
     def factors(self, positive: Array, size: Array, backend: Backend) -> tuple[Array, ...]:
-        """a, and b unless multi-class, each (1, C), from Σ w·t and Σ w."""
-        raise NotImplementedError
+        """a, and b if the sides are `apart`, each (1, C), from Σ w·t and Σ w."""
+        return (backend.xp.ones_like(size),)
 
     def measure(
         self,
@@ -53,23 +59,30 @@ class PointwiseLoss(Term):
         reading: Reading,
         held: tuple[Array, ...] | None = None,
     ) -> tuple[Array, ...]:
-        if reading.labels is not None and not self.label_smoothing:
+        if self._by_truth(activation, reading):
             cost = self._at_truth(activation, reading)[0]
-            return reading.sum_true(cost), reading.mass
-        sums = [reading.sum(share * cost) for share, cost, *_ in self._sides(activation, reading)]
-        return (*sums, reading.mass) if len(sums) == 1 else (*sums, reading.mass, reading.size)
+            if reading.labels is not None:
+                return reading.sum_true(cost), reading.mass
+            if not self.apart:
+                return reading.sum(cost), reading.size
+            own = reading.truth * cost
+            return reading.sum(own), reading.sum(cost - own), reading.mass, reading.size
+        costs = [share * cost for share, cost, *_ in self._sides(activation, reading)]
+        if self.apart:
+            return (*map(reading.sum, costs), reading.mass, reading.size)
+        total = reading.sum(costs[0] if len(costs) == 1 else costs[0] + costs[1])
+        return total, reading.mass if self.mode == "multiclass" else reading.size
 
     def score(
         self, statistics: tuple[Array, ...], backend: Backend, bits: int
     ) -> tuple[Array, Array, tuple[Array, ...]]:
-        xp, multiclass = backend.xp, len(statistics) == 2
-        costs, positive = statistics[: len(statistics) // 2], statistics[len(statistics) // 2]
-        size = positive if multiclass else statistics[-1]
-        weights = backend.constant(self.weights(positive.shape[1]), positive)[None, :]
+        xp = backend.xp
+        *costs, positive, size = statistics if self.apart else (*statistics, statistics[-1])
+        weights = backend.constant(self.weights(size.shape[1]), size)[None, :]
         slopes = tuple(weights * factor for factor in self.factors(positive, size, backend))
-        losses = sum(
-            (s * c for s, c in zip(slopes, costs, strict=True)), start=xp.zeros_like(positive)
-        )
+        losses = slopes[0] * costs[0]
+        if self.apart:
+            losses = losses + slopes[1] * costs[1]
         share = xp.ones_like(losses)
         if self.reduction == "mean":
             divisor = xp.sum(weights * size)
@@ -80,18 +93,21 @@ class PointwiseLoss(Term):
         self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]
     ) -> None:
         scales = [slope[:, :, None] for slope in slopes]
-        if reading.labels is not None and not self.label_smoothing:
-            parts = self._at_truth(activation, reading)
-            scale = reading.at_truth(scales[0])
-            reading.slopes.add("log_p_true", scale * parts[1])
-            if self.focus:
-                reading.slopes.add("p_true", scale * parts[2])
+        if self._by_truth(activation, reading):
+            scale = self._scale_true(reading, scales)
+            _, by_log, by_p = self._at_truth(activation, reading, slopes=True)
+            reading.slopes.add("log_p_true", -scale if by_log is None else scale * by_log)
+            if by_p is not None:
+                reading.slopes.add("p_true", scale * by_p)
             return
-        sides = zip(("log_p", "log_q"), (1, -1), self._sides(activation, reading), scales)
-        for name, sign, (share, _, by_log, by_p), scale in sides:
-            reading.slopes.add(name, scale * share * by_log)
-            if self.focus:
-                reading.slopes.add("p", sign * scale * share * by_p)
+        sides = zip(("log_p", "log_q"), (1, -1), self._sides(activation, reading), strict=False)
+        for (name, sign, (share, _, by_log, by_p)), scale in zip(
+            sides, scales if self.apart else (scales[0], scales[0]), strict=False
+        ):
+            scaled = scale * share
+            reading.slopes.add(name, -scaled if by_log is None else scaled * by_log)
+            if by_p is not None:
+                reading.slopes.add("p", sign * scaled * by_p)
 
     def map(
         self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]
@@ -99,30 +115,41 @@ class PointwiseLoss(Term):
         """The loss of each pixel, (k, 1, m) multi-class, else of each entry, (k, C, m)."""
         xp, weight = reading.backend.xp, reading.weight
         scales = [slope[:, :, None] for slope in slopes]
-        if reading.labels is not None and not self.label_smoothing:
-            cost = self._at_truth(activation, reading)[0]
-            cost = cost * reading.at_truth(scales[0])
-            if weight is not None and weight.shape[1] > 1:
+        if self._by_truth(activation, reading):
+            cost = self._at_truth(activation, reading)[0] * self._scale_true(reading, scales)
+            if reading.labels is not None and weight is not None and weight.shape[1] > 1:
                 weight = reading.at_truth(weight)
             return cost if weight is None else cost * weight
-        sides = self._sides(activation, reading)
-        parts = [a * share * cost for a, (share, cost, *_) in zip(scales, sides, strict=True)]
-        total = parts[0] if len(parts) == 1 else parts[0] + parts[1]
+        total = xp.zeros_like(activation.p)
+        for (share, cost, *_), scale in zip(
+            self._sides(activation, reading),
+            scales if self.apart else (scales[0], scales[0]),
+            strict=False,
+        ):
+            total = total + scale * share * cost
         total = total if weight is None else total * weight
         return xp.sum(total, axis=1, keepdims=True) if self.mode == "multiclass" else total
 
+    def _by_truth(self, activation: Activation, reading: Reading) -> bool:
+        return not self.label_smoothing and activation.has_truth(reading)
+
+    def _scale_true(self, reading: Reading, scales: list[Array]) -> Array:
+        """The factor of the truth: at each pixel's label, or of the true side of an entry."""
+        if reading.labels is None:
+            return scales[-1] + reading.truth * (scales[0] - scales[1]) if self.apart else scales[0]
+        return reading.at_truth(scales[0])
+
     def _at_truth(
-        self, activation: Activation, reading: Reading
-    ) -> tuple[Array, Array, Array]:
-        """f, df/dlog p and df/dp at each pixel's label."""
+        self, activation: Activation, reading: Reading, slopes: bool = False
+    ) -> tuple[Array, Array | None, Array | None]:
+        """f, df/dlog p (None for −1) and df/dp (None for 0) of the truth."""
         if self.focus:
             return _focal(reading.backend, *activation.sides_true(reading), self.focus)
-        log_p = activation.log_true(reading)
-        return _focal(reading.backend, log_p, log_p, log_p, 0.0)
+        return (None if slopes else -activation.log_true(reading)), None, None
 
     def _sides(
         self, activation: Activation, reading: Reading
-    ) -> list[tuple[Array, Array, Array, Array]]:
+    ) -> list[tuple[Array, Array, Array | None, Array | None]]:
         """Per side, p and unless multi-class 1 − p: its share of the target, f, df/dlog, df/dp."""
         b, p, q = reading.backend, activation.p, activation.q
         t, s = reading.truth, self.label_smoothing
@@ -141,15 +168,15 @@ class PointwiseLoss(Term):
 
 def _focal(
     backend: Backend, p: Array, q: Array, log_p: Array, focus: float
-) -> tuple[Array, Array, Array]:
+) -> tuple[Array, Array | None, Array | None]:
     """f = −q^γ·log p with q = 1 − p, and its derivatives by log p, −q^γ, and by p.
 
     The latter is γ·q^(γ−1)·log p, written γ·q^γ·(log p)/q: where q is 0 the quotient is −1,
-    and the derivative of a saturated pixel stays finite for γ < 1.
+    and the derivative of a saturated pixel stays finite for γ < 1. For γ = 0 they are −1 and 0, given as None.
     """
     xp = backend.xp
     if not focus:
-        return -log_p, -xp.ones_like(log_p), xp.zeros_like(log_p)
+        return -log_p, None, None
     q = backend.maximum(q, 0.0)
     power = q if focus == 1.0 else q * q if focus == 2.0 else q**focus
     some = q > 0

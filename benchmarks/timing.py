@@ -1,0 +1,69 @@
+"""Interleaved timing: all contenders once per round, in an order drawn anew each time."""
+
+from __future__ import annotations
+
+import gc
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .contender import Contender
+
+SHORTEST = 5e-3
+"""A sample takes at least this long: quick calls are repeated within it."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to measure: rounds at least, rounds at most, and seconds to spend."""
+
+    rounds: int = 7
+    most: int = 25
+    seconds: float = 20.0
+
+
+def interleave(
+    contenders: list[Contender], step: str, effort: Effort, seed: int = 0
+) -> dict[str, list[float]]:
+    """The seconds per call of each contender, one per round."""
+    calls = {c.name: c.step(step) for c in contenders}
+    repeats = {name: _repeats(call) for name, call in calls.items()}
+    found: dict[str, list[float]] = {name: [] for name in calls}
+    order, shuffle = list(calls), random.Random(seed).shuffle
+    end = time.perf_counter() + effort.seconds
+    gc.collect()
+    gc.disable()
+    try:
+        for done in range(effort.most):
+            if done >= effort.rounds and time.perf_counter() > end:
+                break
+            shuffle(order)
+            for name in order:
+                found[name].append(_sample(calls[name], repeats[name]))
+            gc.collect()
+    finally:
+        gc.enable()
+    return found
+
+
+def _repeats(call: Callable[[], Any]) -> int:
+    """How many calls make a sample; this warms up too."""
+    call()
+    taken = _sample(call, 1)
+    return max(1, round(SHORTEST / max(taken, 1e-7)))
+
+
+def _sample(call: Callable[[], Any], repeats: int) -> float:
+    begin = time.perf_counter()
+    for _ in range(repeats):
+        call()
+    return (time.perf_counter() - begin) / repeats
+
+
+def summary(samples: Mapping[str, list[float]]) -> dict[str, float]:
+    """The median seconds of each contender."""
+    from .ratios import quantile
+
+    return {name: quantile(values, 0.5) for name, values in samples.items()}

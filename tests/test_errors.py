@@ -1,0 +1,207 @@
+"""The messages: the argument, what came, what was expected, the repair."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xploss
+from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, Loss
+
+from .libraries import Library
+
+DICE = DiceLoss("multiclass")
+Z = np.zeros((2, 3, 4, 5))
+T = np.zeros((2, 4, 5), dtype=np.int64)
+
+
+def refuses(
+    xp: Library,
+    error: type[Exception],
+    message: str,
+    loss: Loss,
+    pred: np.ndarray,
+    target: np.ndarray,
+    **extra: np.ndarray,
+) -> None:
+    arrays = {name: xp.asarray(x) for name, x in extra.items()}
+    for call in (loss, loss.value_and_grad, loss.statistics):
+        with pytest.raises(error, match=message):
+            call(xp.asarray(pred), xp.asarray(target), **arrays)
+
+
+@pytest.mark.parametrize(
+    ("mode", "pred", "target", "message"),
+    [
+        ("binary", (2, 4, 5), (2, 4), r"target has shape \(2, 4\) and pred \(2, 4, 5\).*nothing"),
+        ("binary", (2, 3, 4, 5), (2, 4, 5), r'mode="multiclass" takes one channel per class'),
+        ("binary", (2, 4, 5), (2, 3, 4, 5), r"expects target of shape \(2, 4, 5\)"),
+        ("multiclass", (2, 3, 4, 5), (2, 5, 4), r"\(2, 4, 5\) or \(2, 1, 4, 5\) or \(2, 3, 4, 5\)"),
+        ("multiclass", (2, 3, 4, 5), (1, 4, 5), r"target has shape \(1, 4, 5\)"),
+        ("multiclass", (2, 4, 5, 3), (2, 4, 5), r"check class_axis"),
+        ("multilabel", (2, 3, 4), (2, 2, 4), r"target has shape \(2, 2, 4\) and pred \(2, 3, 4\)"),
+        ("multiclass", (2, 1, 4), (2, 4), r'at least 2; use mode="binary"'),
+        ("multiclass", (2,), (2,), r"pred has shape \(2,\) and class_axis is 1"),
+        ("binary", (), (), r'pred has shape \(\); mode "binary" expects \(N, \*S\)'),
+    ],
+)
+def test_shapes(
+    xp: Library, mode: Any, pred: tuple[int, ...], target: tuple[int, ...], message: str
+) -> None:
+    z, t = np.zeros(pred), np.zeros(target, dtype=np.int64)
+    refuses(xp, ValueError, message, DiceLoss(mode), z, t)
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 4), (4, 5), (2, 3, 5), (1, 4, 5), (2, 2, 4, 5), ()])
+def test_shape_of_weight(xp: Library, shape: tuple[int, ...]) -> None:
+    message = r"weight has shape \(.*expected weight of shape \(2, 4, 5\).*nothing is broadcast"
+    refuses(xp, ValueError, message, DICE, Z, T, weight=np.ones(shape))
+    message = r"weight has shape"
+    refuses(xp, ValueError, message, DiceLoss("binary"), Z[:, 0], T, weight=np.ones(shape))
+
+
+def test_dtypes(xp: Library) -> None:
+    message = r"pred has dtype .*int64.*expected a floating dtype.*do not take its argmax"
+    refuses(xp, TypeError, message, DICE, Z.astype(np.int64), T)
+    refuses(xp, TypeError, "pred has dtype .*bool", DICE, Z.astype(bool), T)
+    refuses(xp, TypeError, "pred has dtype .*complex", DICE, Z.astype(complex), T)
+    message = r"target has shape \(2, 4, 5\) and dtype .*float64; expected labels of an integer"
+    refuses(xp, TypeError, message, DICE, Z, T.astype(float))
+    refuses(xp, TypeError, "target has shape .*complex", DICE, Z, Z.astype(complex))
+    message = r"weight has dtype .*int64; expected a floating or bool dtype"
+    refuses(xp, TypeError, message, DICE, Z, T, weight=T)
+
+
+def test_arrays_of_one_library(xp: Library) -> None:
+    x, t = xp.asarray(Z), xp.asarray(T)
+    if xp.name != "numpy":
+        with pytest.raises(TypeError, match=r"target is a numpy.ndarray and pred a .*convert"):
+            DICE(x, T)
+        with pytest.raises(TypeError, match=r"weight is a numpy.ndarray and pred a .*convert"):
+            DICE(x, t, weight=T)
+        with pytest.raises(TypeError, match=r"target is a .* and pred a numpy.ndarray"):
+            DICE(Z, t)
+    with pytest.raises(TypeError, match=r"target is a list and pred"):
+        DICE(x, T.tolist())
+    with pytest.raises(TypeError, match=r"target is a NoneType and pred"):
+        DICE(x, None)
+    with pytest.raises(TypeError, match=r"pred is a list; expected an array of NumPy"):
+        DICE(Z.tolist(), t)
+    with pytest.raises(TypeError, match=r"weight is a (int|float) and pred"):
+        DICE(x, t, weight=1.0)
+
+
+def test_torch_devices(torch: Any) -> None:
+    z, t = torch.zeros(1, 2, 3), torch.zeros(1, 3, dtype=torch.int64)
+    message = r"target is on device meta and pred on cpu; expected one device; move target to cpu"
+    with pytest.raises(ValueError, match=message):
+        DICE(z, t.to("meta"))
+    with pytest.raises(ValueError, match="weight is on device meta"):
+        DICE(z, t, weight=torch.ones(1, 3, device="meta"))
+
+
+@pytest.mark.parametrize("mode", ["multiclass", "multilabel"])
+@pytest.mark.parametrize("label", [3, 255, -1])
+def test_labels_out_of_range(xp: Library, mode: Any, label: int) -> None:
+    labels = T.copy()
+    labels[1, 2, 3] = label
+    message = rf"label {label}, outside 0\.\.2 of the 3 classes.*pass ignore_index={label} if"
+    loss = DiceLoss(mode)
+    with xploss.checks("always"):
+        refuses(xp, ValueError, message, loss, Z, labels)
+        # not at a pixel that is left out
+        DiceLoss(mode, ignore_index=label)(xp.asarray(Z), xp.asarray(labels))
+        weight = xp.asarray((labels == 0).astype(float))
+        loss(xp.asarray(Z), xp.asarray(labels), weight=weight)
+
+
+def test_values_of_dense_targets(xp: Library) -> None:
+    with xploss.checks("always"):
+        t = T.copy()
+        t[0, 0, 0] = 255
+        message = r"target has value 255, outside \[0, 1\].*pass ignore_index=255 if"
+        refuses(xp, ValueError, message, DiceLoss("binary"), Z[:, 0], t)
+        soft = Z.copy()
+        soft[0, 0, 0, 0] = 1.5
+        message = r"target has value 1.5, outside \[0, 1\] of a dense target; pass class labels"
+        refuses(xp, ValueError, message, DICE, Z, soft)
+        soft[0, 0, 0, 0] = np.nan
+        refuses(xp, ValueError, "target has value nan", DICE, Z, soft)
+
+
+def test_values_of_probabilities(xp: Library) -> None:
+    p = np.full(Z.shape, 0.5)
+    p[1, 1, 1, 1] = 1.25
+    with xploss.checks("always"):
+        for kind in (DiceLoss, FocalLoss):
+            loss = kind("multilabel", from_logits=False)
+            message = r"pred has value 1.25, outside \[0, 1\] of probabilities.*from_logits=True"
+            refuses(xp, ValueError, message, loss, p, T)
+            refuses(xp, ValueError, "pred has value -0.25", loss, p - 0.75, T)
+
+
+@pytest.mark.parametrize(("value", "shown"), [(-1.0, "-1"), (np.nan, "nan"), (np.inf, "inf")])
+def test_values_of_weight(xp: Library, value: float, shown: str) -> None:
+    weight = np.ones((2, 4, 5))
+    weight[0, 1, 2] = value
+    with xploss.checks("always"):
+        message = rf"weight has values in \[.*{shown}.*expected finite weights of at least 0"
+        refuses(xp, ValueError, message, DICE, Z, T, weight=weight)
+
+
+def test_checks_can_be_turned_off(xp: Library) -> None:
+    labels = T + 7
+    x, t = xp.asarray(Z), xp.asarray(labels)
+    with xploss.checks("never"):
+        DICE(x, t)
+        with xploss.checks("always"), pytest.raises(ValueError, match="label 7"):
+            DICE(x, t)
+        DICE(x, t)  # the inner context has ended
+    if xp.name in ("numpy", "strict", "torch", "jax"):
+        with pytest.raises(ValueError, match="label 7"):
+            DICE(x, t)
+
+
+def test_checks_takes_three_words() -> None:
+    with pytest.raises(ValueError, match='when is .often.; expected one of "always", "auto"'):
+        xploss.checks("often").__enter__()  # type: ignore[arg-type]
+
+
+def test_ignore_index_with_dense_multiclass(xp: Library) -> None:
+    message = r"ignore_index is 255 and target is dense.*pass labels of shape \(2, 4, 5\).*weight=0"
+    refuses(xp, ValueError, message, DiceLoss("multiclass", ignore_index=255), Z, Z)
+
+
+def test_number_of_classes(xp: Library) -> None:
+    message = r"classes is \(0, 3\) and pred has 3 classes; expected class indices in 0\.\.2"
+    refuses(xp, ValueError, message, DiceLoss("multiclass", classes=(0, 3)), Z, T)
+    message = r"class_weights has 2 numbers for 3 counted classes"
+    refuses(xp, ValueError, message, DiceLoss("multiclass", class_weights=(1, 2)), Z, T)
+    message = r"alpha has 2 numbers for 3 counted classes"
+    refuses(xp, ValueError, message, FocalLoss("multiclass", alpha=(1, 2)), Z, T)
+    message = r"pos_weight has 4 numbers for 3 counted classes"
+    refuses(xp, ValueError, message, CrossEntropyLoss("multilabel", pos_weight=(1, 2, 3, 4)), Z, T)
+
+
+def test_cotangent(xp: Library) -> None:
+    x, t = xp.asarray(Z), xp.asarray(T)
+    with pytest.raises(ValueError, match=r"cotangent has shape \(3,\); expected that of the value"):
+        DICE.value_and_grad(x, t, cotangent=xp.asarray(np.ones(3)))
+    with pytest.raises(TypeError, match=r"cotangent is .*; expected an array of floats"):
+        DICE.value_and_grad(x, t, cotangent=1.0)
+    with pytest.raises(TypeError, match=r"cotangent is .*; expected an array of floats"):
+        DICE.value_and_grad(x, t, cotangent=xp.asarray(np.ones((), dtype=np.int64)))
+
+
+def test_terms_of_several_shapes_do_not_add(xp: Library) -> None:
+    loss = DICE + CrossEntropyLoss("multiclass", reduction="none")
+    for call in (loss, loss.value_and_grad):
+        with pytest.raises(ValueError, match=r"values of shapes \(\), \(2, 4, 5\); expected equal"):
+            call(xp.asarray(Z), xp.asarray(T))
+
+
+def test_arguments_are_positional_and_keyword() -> None:
+    with pytest.raises(TypeError):
+        DICE(pred=Z, target=T)  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        DICE(Z, T, T)  # type: ignore[misc]

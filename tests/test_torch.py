@@ -1,0 +1,259 @@
+"""Autograd, second order, torch.func, half precision, autocast, threads."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, JaccardLoss, Loss, TverskyLoss
+
+from .cases import LOSSES, draw
+
+SMOOTH = [loss for loss in LOSSES if all(t.from_logits for _, t in loss.terms)]
+FEW = [
+    DiceLoss("multiclass"),
+    JaccardLoss("multilabel", per_image=True, reduction="none"),
+    CrossEntropyLoss("multiclass", label_smoothing=0.1),
+    FocalLoss("multilabel", reduction="none"),
+    DiceLoss("multiclass") + FocalLoss("multiclass"),
+]
+
+
+def tensors(torch: Any, loss: Loss, seed: int = 1, **given: Any) -> tuple[Any, Any, Any]:
+    pred, target, weight = draw(loss, seed, **given)
+    x = torch.tensor(pred, requires_grad=True)
+    return x, torch.tensor(target), None if weight is None else torch.tensor(weight)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_gradcheck(torch: Any, loss: Loss) -> None:
+    x, t, w = tensors(torch, loss, weighted=True)
+    assert torch.autograd.gradcheck(lambda z: loss(z, t, weight=w), x, eps=1e-7, atol=1e-5)
+
+
+@pytest.mark.parametrize("loss", SMOOTH, ids=repr)
+def test_second_order_is_exact(torch: Any, loss: Loss) -> None:
+    x, t, _ = tensors(torch, loss, seed=2)
+    x = x.detach()[:1, ..., :2, :2].contiguous().requires_grad_()
+    t = t[:1, ..., :2, :2]
+    assert torch.autograd.gradgradcheck(lambda z: loss(z, t), x, eps=1e-7, atol=1e-4)
+
+
+@pytest.mark.parametrize("loss", FEW, ids=repr)
+def test_create_graph(torch: Any, loss: Loss) -> None:
+    """The gradient of a squared gradient, against differences of the first one."""
+    x, t, _ = tensors(torch, loss, seed=3)
+
+    def penalty(z: Any) -> Any:
+        (slopes,) = torch.autograd.grad(loss(z, t).sum(), z, create_graph=True)
+        return (slopes**2).sum()
+
+    (second,) = torch.autograd.grad(penalty(x), x)
+    step = 1e-6 * torch.randn(x.shape, dtype=x.dtype, generator=torch.Generator().manual_seed(1))
+    moved = [penalty((x + s * step).detach().requires_grad_()).item() for s in (1, -1)]
+    expected = (moved[0] - moved[1]) / 2
+    assert float((second * step).sum()) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", FEW, ids=repr)
+def test_backward_twice(torch: Any, loss: Loss) -> None:
+    x, t, _ = tensors(torch, loss)
+    value = loss(x, t).sum()
+    value.backward(retain_graph=True)
+    first = x.grad.clone()
+    value.backward()
+    torch.testing.assert_close(x.grad, 2 * first, rtol=1e-15, atol=0)
+    with pytest.raises(RuntimeError, match="second time"):
+        value.backward()
+
+
+@pytest.mark.parametrize("loss", FEW, ids=repr)
+def test_value_is_detached_where_nobody_differentiates(torch: Any, loss: Loss) -> None:
+    x, t, _ = tensors(torch, loss)
+    assert loss(x, t).requires_grad
+    assert not loss(x.detach(), t).requires_grad
+    with torch.no_grad():
+        assert not loss(x, t).requires_grad
+    with torch.inference_mode():
+        torch.testing.assert_close(loss(x, t), loss(x.detach(), t), rtol=0, atol=0)
+    value, gradient = loss.value_and_grad(x, t)
+    assert not value.requires_grad
+    assert not gradient.requires_grad
+    assert not any(a.requires_grad for a in FEW[0].statistics(x, t).arrays)
+
+
+def test_leaf_and_intermediate(torch: Any) -> None:
+    """Through a layer: the gradient of its weights equals the naive one."""
+    torch.manual_seed(0)
+    layer = torch.nn.Conv2d(2, 3, 3, padding=1).double()
+    image, labels = torch.randn(2, 2, 6, 5).double(), torch.randint(0, 3, (2, 6, 5))
+    CrossEntropyLoss("multiclass")(layer(image), labels).backward()
+    ours = [p.grad.clone() for p in layer.parameters()]
+    layer.zero_grad()
+    torch.nn.functional.cross_entropy(layer(image), labels).backward()
+    for mine, theirs in zip(ours, (p.grad for p in layer.parameters()), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", ["target", "weight"])
+@pytest.mark.parametrize("grad", [True, False])
+def test_target_and_weight_take_no_gradient(torch: Any, name: str, grad: bool) -> None:
+    loss = DiceLoss("multilabel")
+    x = torch.randn(2, 3, 4, requires_grad=grad)
+    given = {"target": torch.rand(2, 3, 4), "weight": torch.rand(2, 4)}
+    given[name].requires_grad_()
+    message = rf"{name} requires a gradient; gradients flow to pred only; pass {name}.detach\(\)"
+    with pytest.raises(TypeError, match=message):
+        loss(x, given["target"], weight=given["weight"])
+    given[name] = given[name].detach()
+    loss(x, given["target"], weight=given["weight"])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("loss", FEW, ids=repr)
+def test_half_precision(torch: Any, loss: Loss, dtype: str) -> None:
+    x, t, _ = tensors(torch, loss)
+    half = x.detach().to(getattr(torch, dtype)).requires_grad_()
+    wide = half.detach().double().requires_grad_()
+    value, expected = loss(half, t), loss(wide, t)
+    assert value.dtype == torch.float32
+    torch.testing.assert_close(value.double(), expected, rtol=1e-6, atol=1e-7)
+    value.sum().backward()
+    expected.sum().backward()
+    assert half.grad.dtype == half.dtype
+    tolerance = {"float16": 1e-3, "bfloat16": 8e-3}[dtype]
+    torch.testing.assert_close(half.grad.double(), wide.grad, rtol=tolerance, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", FEW, ids=repr)
+def test_autocast_changes_nothing(torch: Any, loss: Loss) -> None:
+    """Inside autocast a loss computes as outside: in float32 or wider."""
+    pred, target, _ = draw(loss, seed=4)
+    results = []
+    for enabled in (False, True):
+        x = torch.tensor(pred, dtype=torch.bfloat16, requires_grad=True)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            value = loss(x, torch.tensor(target))
+        value.sum().backward()
+        results.append((value.detach(), x.grad))
+    torch.testing.assert_close(results[0], results[1], rtol=1e-6, atol=1e-8)
+    x = torch.tensor(pred)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = loss.value_and_grad(x, torch.tensor(target))
+    outside = loss.value_and_grad(x, torch.tensor(target))
+    torch.testing.assert_close(inside, outside, rtol=1e-14, atol=1e-17)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_func_grad(torch: Any, loss: Loss) -> None:
+    x, t, w = tensors(torch, loss, weighted=True)
+    x = x.detach()
+    found = torch.func.grad(lambda z: loss(z, t, weight=w).sum())(x)
+    torch.testing.assert_close(
+        found, loss.value_and_grad(x, t, weight=w)[1], rtol=1e-12, atol=1e-15
+    )
+
+
+@pytest.mark.parametrize("loss", FEW, ids=repr)
+def test_vmap(torch: Any, loss: Loss) -> None:
+    """Over predictions and targets, over predictions alone, and of the gradient."""
+    torch.manual_seed(1)
+    xs, ts = torch.randn(4, 2, 3, 5).double(), torch.randint(0, 3, (4, 2, 5))
+    expected = [loss.value_and_grad(x, t) for x, t in zip(xs, ts, strict=True)]
+    values = torch.vmap(loss)(xs, ts)
+    torch.testing.assert_close(values, torch.stack([v for v, _ in expected]), rtol=1e-13, atol=0)
+    slopes = torch.vmap(torch.func.grad(lambda x, t: loss(x, t).sum()))(xs, ts)
+    torch.testing.assert_close(
+        slopes, torch.stack([g for _, g in expected]), rtol=1e-12, atol=1e-16
+    )
+    shared = torch.vmap(lambda x: loss(x, ts[0]))(xs)
+    torch.testing.assert_close(shared, torch.stack([loss(x, ts[0]) for x in xs]))
+    x = xs.clone().requires_grad_()
+    torch.vmap(loss)(x, ts).sum().backward()
+    torch.testing.assert_close(x.grad, slopes, rtol=1e-12, atol=1e-16)
+
+
+@pytest.mark.parametrize("loss", [DiceLoss("multiclass"), CrossEntropyLoss("multiclass")], ids=repr)
+def test_jacobians_and_hessian(torch: Any, loss: Loss) -> None:
+    torch.manual_seed(2)
+    x, t = torch.randn(1, 3, 2).double(), torch.randint(0, 3, (1, 2))
+    expected = loss.value_and_grad(x, t)[1]
+    torch.testing.assert_close(torch.func.jacrev(lambda z: loss(z, t))(x), expected)
+    hessian = torch.func.jacrev(torch.func.grad(lambda z: loss(z, t)))(x)
+    rows = torch.autograd.functional.hessian(lambda z: loss(z, t), x)
+    torch.testing.assert_close(hessian, rows)
+    flat = hessian.reshape(6, 6)
+    torch.testing.assert_close(flat, flat.T, rtol=1e-12, atol=1e-16)
+
+
+def test_a_compound_with_terms(torch: Any) -> None:
+    """Reduction "none", weighed and summed by the caller, as a map of pixels."""
+    loss = CrossEntropyLoss("multiclass", reduction="none")
+    x, t = torch.randn(2, 3, 4, 5).double().requires_grad_(), torch.randint(0, 3, (2, 4, 5))
+    terms = loss(x, t)
+    hardest = terms.flatten(1).topk(3).values.mean()
+    hardest.backward()
+    ours, x.grad = x.grad, None
+    torch.nn.functional.cross_entropy(x, t, reduction="none").flatten(1).topk(
+        3
+    ).values.mean().backward()
+    torch.testing.assert_close(ours, x.grad, rtol=1e-12, atol=1e-16)
+
+
+def test_threads_share_a_loss(torch: Any) -> None:
+    loss = DiceLoss("multiclass") + TverskyLoss("multilabel", beta=0.7)
+    inputs = [tensors(torch, FEW[0], seed=s)[:2] for s in range(24)]
+
+    def work(given: tuple[Any, Any]) -> tuple[Any, Any]:
+        x, t = given[0].detach().clone().requires_grad_(), given[1]
+        value = loss(x, t)
+        value.backward()
+        return value.detach(), x.grad
+
+    expected = [work(given) for given in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        for found, alone in zip(pool.map(work, inputs), expected, strict=True):
+            torch.testing.assert_close(found, alone, rtol=0, atol=0)
+
+
+def test_subclass_and_parameter(torch: Any) -> None:
+    class Image(torch.Tensor):  # type: ignore[misc, name-defined]
+        pass
+
+    pred, target, _ = draw(FEW[0], seed=5)
+    expected = FEW[0].value_and_grad(torch.tensor(pred), torch.tensor(target))
+    p = torch.nn.Parameter(torch.tensor(pred))
+    FEW[0](p, torch.tensor(target)).backward()
+    torch.testing.assert_close(p.grad, expected[1])
+    x = torch.tensor(pred).as_subclass(Image)
+    value = FEW[0](x, torch.tensor(target))
+    torch.testing.assert_close(value.as_subclass(torch.Tensor), expected[0])
+
+
+def test_non_contiguous_and_expanded(torch: Any) -> None:
+    x = torch.randn(2, 5, 4, 3).double().permute(0, 3, 2, 1)
+    t = torch.randint(0, 3, (1, 4, 5)).expand(2, 4, 5)
+    for loss in FEW:
+        found = loss.value_and_grad(x, t)
+        expected = loss.value_and_grad(x.contiguous(), t.contiguous())
+        torch.testing.assert_close(found, expected, rtol=1e-13, atol=1e-16)
+    cotangent = torch.ones(()).double().expand(2, 4, 5)
+    x.requires_grad_()
+    CrossEntropyLoss("multiclass", reduction="none")(x, t).backward(cotangent)
+    assert np.isfinite(x.grad.numpy()).all()
+
+
+def test_gradient_buffers_are_not_shared(torch: Any) -> None:
+    """Writing into a gradient or an input afterwards harms no later call."""
+    x, t, _ = tensors(torch, FEW[0])
+    value = FEW[0](x, t)
+    (one,) = torch.autograd.grad(value, x, retain_graph=True)
+    kept = one.clone()
+    one.zero_()
+    (two,) = torch.autograd.grad(value, x, retain_graph=True)
+    torch.testing.assert_close(two, kept, rtol=0, atol=0)
+    with torch.no_grad():
+        x.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        value.backward()
