@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .contender import Contender
+from .ratios import quantile
 
 SHORTEST = 5e-3
 """A sample takes at least this long: quick calls are repeated within it."""
@@ -19,9 +20,9 @@ SHORTEST = 5e-3
 class Effort:
     """How long to measure: rounds at least, rounds at most, and seconds to spend."""
 
-    rounds: int = 7
-    most: int = 25
-    seconds: float = 20.0
+    rounds: int = 5
+    most: int = 21
+    seconds: float = 10.0
 
 
 def interleave(
@@ -62,8 +63,6 @@ def _sample(call: Callable[[], Any], repeats: int) -> float:
     return (time.perf_counter() - begin) / repeats
 
 
-def summary(samples: Mapping[str, list[float]]) -> dict[str, float]:
-    """The median seconds of each contender."""
-    from .ratios import quantile
-
-    return {name: quantile(values, 0.5) for name, values in samples.items()}
+def medians(samples: Mapping[str, list[float]]) -> dict[str, float]:
+    """The median seconds of each contender, to four digits."""
+    return {name: float(f"{quantile(values, 0.5):.4g}") for name, values in samples.items()}

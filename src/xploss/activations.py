@@ -6,7 +6,6 @@ Each activation is computed once per tile for all terms of a sum, and pulled bac
 from __future__ import annotations
 
 from dataclasses import dataclass
-
 from typing import TYPE_CHECKING
 
 from .lazy import lazy
@@ -52,11 +51,11 @@ class Activation:
         return reading.labels is not None
 
     def true(self, reading: Reading) -> Array:
-        """p of the truth: at each pixel's label, (k, 1, m)."""
+        """P of the truth: at each pixel's label, (k, 1, m)."""
         return reading.at_truth(self.p)
 
     def log_true(self, reading: Reading) -> Array:
-        """log p of the truth."""
+        """Log p of the truth."""
         return reading.at_truth(self.log_p)
 
     def sides_true(self, reading: Reading) -> tuple[Array, Array, Array]:
@@ -110,11 +109,11 @@ class Softmax(Activation):
     def log_true(self, reading: Reading) -> Array:
         _, shift, log_total = self._parts
         at_label = reading.at_truth(self.x)
-        known = self.backend.xp.astype(reading.labels[:, None, :] >= 0, self.x.dtype)
+        known = reading.labelled(self.x.dtype)
         return (at_label - known * shift) - known * log_total
 
     def pull(self, reading: Reading) -> Array:
-        """dz = p·(g − Σp·g − Σr) + r, with g the slope by p and r the slope by log p.
+        """Dz = p·(g − Σp·g − Σr) + r, with g the slope by p and r the slope by log p.
 
         From dp_c = p_c·(dz_c − Σ_k p_k·dz_k) and d log p_c = dz_c − Σ_k p_k·dz_k.
         """
@@ -195,7 +194,7 @@ class Sigmoid(Activation):
         return -self.backend.softplus(self._finite)
 
     def pull(self, reading: Reading) -> Array:
-        """dz = p·q·g + q·r − p·r', with g, r and r' the slopes by p, log p and log q.
+        """Dz = p·q·g + q·r − p·r', with g, r and r' the slopes by p, log p and log q.
 
         Of the truth, with the slopes g and r by its p and log p: ds = p·q·g + q·r.
         """
@@ -237,11 +236,11 @@ class Probability(Activation):
         return b.xp.log(b.minimum(b.maximum(p, CLIP), 1 - CLIP))
 
     def log_true(self, reading: Reading) -> Array:
-        known = self.backend.xp.astype(reading.labels[:, None, :] >= 0, self.x.dtype)
+        known = reading.labelled(self.x.dtype)
         return self._log(self.true(reading)) * known
 
     def pull(self, reading: Reading) -> Array:
-        """dp = g + r/p − r'/q, without the logarithms where they are clipped."""
+        """Dp = g + r/p − r'/q, without the logarithms where they are clipped."""
         s, b = reading.slopes, self.backend
         pulled = _sum(s.p_class, s.p)
         if s.log_p is not None:

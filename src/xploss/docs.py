@@ -26,7 +26,8 @@ absent : {"keep", "skip", "zero"}, default {absent}
 
 OVERLAP = """overlap : {"min", "product", "squared"}, default "min"
     What I, P and T are: Σ w·min(p, t), Σ w·p, Σ w·t; or I = Σ w·p·t; or with P = Σ w·p² and
-    T = Σ w·t² too. They agree in I for hard targets; for soft ones only ``"min"`` is 0 at p = t.
+    T = Σ w·t² too. They agree in I for hard targets; for soft ones only ``"min"`` costs 0 at
+    p = t.
 average : {"macro", "micro"}, default "macro"
     ``"micro"`` adds I, P and T of the classes before the score."""
 
@@ -50,7 +51,7 @@ def fill(doc: str, pointwise: bool, absent: str) -> str:
     terms = _PIXELS if pointwise else _CLASSES
     texts = {"shared": SHARED, "region": REGION, "overlap": OVERLAP, "tversky": TVERSKY}
     for mark, text in (*texts.items(), ("notes", NOTES)):
-        text = text.replace("{terms}", terms).replace("{absent}", absent)
-        indented = "\n".join("    " + line for line in text.split("\n"))
+        filled = text.replace("{terms}", terms).replace("{absent}", absent)
+        indented = "\n".join("    " + line for line in filled.split("\n"))
         doc = doc.replace("    {" + mark + "}", indented)
     return doc

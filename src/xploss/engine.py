@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-
 from typing import TYPE_CHECKING, Any
 
 from . import inputs, values
 from .activations import Activation, Probability, Sigmoid, Softmax
 from .lazy import lazy
 from .reading import Reading, Slopes
-from .scoring import add_values, score_term, scale_slopes
+from .scoring import add_values, scale_slopes, score_term
 from .tiles import Block, Grid
 
 if TYPE_CHECKING:
@@ -131,7 +130,6 @@ class Walk:
 
     def measure(self) -> list[Measured]:
         """The statistics of each term over all blocks."""
-
         b = self.backend
 
         def measured(block: Block, held: list[Measured] | None) -> list[Measured]:
@@ -195,9 +193,7 @@ class Walk:
         zero = xp.zeros_like(planes[:, :1, :])
         return xp.concat([given.get(c, zero) for c in range(classes)], axis=1)
 
-    def pull(
-        self, slopes: Sequence[tuple[Array, ...]], maps: Sequence[Array | None]
-    ) -> Array:
+    def pull(self, slopes: Sequence[tuple[Array, ...]], maps: Sequence[Array | None]) -> Array:
         """The gradient, (N, C, n); `maps` holds cotangents per pixel, of pointwise terms."""
 
         def pulled(block: Block) -> Array:

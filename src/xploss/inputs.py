@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .backend import Backend
     from .loss import Term
 
+
 @dataclass(frozen=True)
 class Laid:
     """A call's arrays as (sample, class, pixel), for one way of reading them.
@@ -30,9 +31,7 @@ class Laid:
         return samples, classes, pixels
 
 
-def lay_out(
-    backend: Backend, term: Term, pred: Array, target: Array, weight: Array | None
-) -> Laid:
+def lay_out(backend: Backend, term: Term, pred: Array, target: Array, weight: Array | None) -> Laid:
     """Check all static facts of a call, and lay its arrays out."""
     _check_arrays(backend, pred, target, weight)
     shape = tuple(pred.shape)
@@ -176,7 +175,7 @@ def _target_is_labels(
             return True
         hint = "check class_axis; "
     raise ValueError(
-        f"target has shape {target} and pred {shape}; mode \"{term.mode}\" with "
+        f'target has shape {target} and pred {shape}; mode "{term.mode}" with '
         f"class_axis={term.class_axis} expects target of shape "
         f"{' or '.join(map(str, expected))}; {hint}nothing is broadcast"
     )

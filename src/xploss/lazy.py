@@ -1,5 +1,7 @@
-"""A property computed once; functools.cached_property in Python 3.11 takes a lock, which
-torch.compile cannot trace."""
+"""A property computed once.
+
+functools.cached_property in Python 3.11 takes a lock, which torch.compile cannot trace.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from typing import Any, Generic, TypeVar, overload
 T = TypeVar("T")
 
 
-class lazy(Generic[T]):
+class lazy(Generic[T]):  # noqa: N801 - used as a decorator, like property
     """Like functools.cached_property, without a lock: for objects that one thread owns."""
 
     def __init__(self, function: Callable[[Any], T]) -> None:

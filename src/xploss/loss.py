@@ -100,7 +100,9 @@ class Loss(ABC):
             In the shape, dtype and device of `pred`.
         """
         whole = None if statistics is None else self._own(statistics)
-        return backend_of(pred, target, weight).value_and_grad(self, pred, target, weight, cotangent, whole)
+        return backend_of(pred, target, weight).value_and_grad(
+            self, pred, target, weight, cotangent, whole
+        )
 
     def statistics(
         self, pred: Array, target: Array, /, *, weight: Array | None = None
@@ -336,14 +338,10 @@ class Term(Loss):
         """
 
     @abstractmethod
-    def pull(
-        self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]
-    ) -> None:
+    def pull(self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]) -> None:
         """Add the derivatives of Σ slopes·statistics to ``reading.slopes``."""
 
-    def map(
-        self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]
-    ) -> Array:
+    def map(self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]) -> Array:
         """The loss of each pixel of a tile; for pointwise losses."""
         raise TypeError(f"{type(self).__name__} is not a sum over pixels")
 
@@ -357,5 +355,3 @@ class Term(Loss):
 
 
 _MODES = ("binary", "multiclass", "multilabel")
-
-

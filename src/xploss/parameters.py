@@ -12,9 +12,11 @@ def number(name: str, value: Any, low: float = -math.inf, high: float = math.inf
     """`value` as a finite float in [low, high]."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} is {value!r}; expected a real number")
-    if not (abs(value) < math.inf and low <= value <= high):
+    plain = float(value)
+    # not math.isfinite, which torch.compile cannot trace
+    if not (abs(plain) < math.inf and low <= plain <= high):
         raise ValueError(f"{name} is {value!r}; expected a finite number{_range(low, high)}")
-    return float(value)
+    return plain
 
 
 def _range(low: float, high: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
 from typing import TYPE_CHECKING, Any
 
 from .lazy import lazy
@@ -104,14 +103,19 @@ class Reading:
     def size(self) -> Array:
         """Σ w per sample and class, (k, C): the pixels that are not left out."""
         xp, given = self.backend.xp, self.labels if self.dense is None else self.dense
+        assert given is not None
         shape = (given.shape[0], self.classes)
         if self.weight is None:
             pixels = given.shape[-1]
-            return xp.full(
-                shape, pixels, dtype=self.accumulator, device=self.backend.device(given)
-            )
+            return xp.full(shape, pixels, dtype=self.accumulator, device=self.backend.device(given))
         summed = self.backend.sum_pixels(self.weight, None, self.accumulator)
         return xp.broadcast_to(summed, shape)
+
+    def labelled(self, dtype: Dtype) -> Array:
+        """1 where a pixel has a class for a label, else 0, (k, 1, m)."""
+        assert self.labels is not None
+        known = (self.labels >= 0) & (self.labels < self.classes)
+        return self.backend.xp.astype(known[:, None, :], dtype)
 
     def mass_of(self, power: int | None) -> Array:
         """Σ w·t^power per sample and class, (k, C)."""
@@ -122,6 +126,7 @@ class Reading:
         if not self.weighted:
             counts = b.count_classes(self.place, self.classes)
             return b.xp.astype(counts, self.accumulator)
+        assert self.labels is not None
         ones = b.xp.ones_like(self.labels[:, None, :], dtype=self.dtype)
         return self.sum_true(ones)
 
@@ -138,5 +143,5 @@ class Reading:
         return self.backend.sum_classes(x, self.place, self.classes, self.accumulator)
 
     def at_truth(self, x: Array) -> Array:
-        """x (k|1, C, m|1) at each pixel's label, (k, 1, m); 0 where it has none."""
+        """`x` (k|1, C, m|1) at each pixel's label, (k, 1, m); 0 where it has none."""
         return self.backend.take_at(x, self.place)

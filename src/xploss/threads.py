@@ -38,9 +38,7 @@ class Workers:
         self._lock = threading.Lock()
         self._pools = {}
 
-    def map(
-        self, function: Callable[[Any], T], items: Iterable[Any], count: int
-    ) -> list[T]:
+    def map(self, function: Callable[[Any], T], items: Iterable[Any], count: int) -> list[T]:
         """`function` of each item, in order, by `count` threads."""
         work = list(items)
         if count < 2 or len(work) < 2:

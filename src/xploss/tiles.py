@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 
@@ -60,4 +61,4 @@ class Grid:
         blocks = list(self)
         count = min(workers, len(blocks))
         ends = [len(blocks) * i // count for i in range(count + 1)]
-        return [blocks[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        return [blocks[a:b] for a, b in pairwise(ends)]

@@ -117,9 +117,10 @@ class JaxBackend(Backend):
 
         sums = jax.tree.map(lambda zero: _Sum(zero, zero), zeros)
         sums = _loop(grid, add, sums)
-        return jax.tree.map(
+        added: list[Measured] = jax.tree.map(
             lambda s: s.high + s.low, sums, is_leaf=lambda x: isinstance(x, _Sum)
         )
+        return added
 
     def fill(
         self,
@@ -154,7 +155,10 @@ class JaxBackend(Backend):
         statistics: Sequence[Measured] | None,
     ) -> tuple[Array, Array]:
         self._check(loss, pred, target, weight)
-        return _value_and_grad(loss, pred, target, weight, cotangent, statistics)
+        found: tuple[Array, Array] = _value_and_grad(
+            loss, pred, target, weight, cotangent, statistics
+        )
+        return found
 
     def statistics(
         self, loss: Loss, pred: Array, target: Array, weight: Array | None

@@ -18,7 +18,6 @@ from ..threads import Workers
 if TYPE_CHECKING:
     from ..engine import Measured
     from ..loss import Loss
-    from ..tiles import Block
 
 _INTEGRAL = (
     torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64,
@@ -73,8 +72,7 @@ class TorchBackend(Backend):
     def refuse_gradient(self, name: str, x: Array) -> None:
         if x.requires_grad:
             raise TypeError(
-                f"{name} requires a gradient; gradients flow to pred only; "
-                f"pass {name}.detach()"
+                f"{name} requires a gradient; gradients flow to pred only; pass {name}.detach()"
             )
 
     def compute_dtype(self, dtype: Dtype) -> Dtype:
@@ -196,9 +194,7 @@ class TorchBackend(Backend):
         with torch.no_grad():
             return super().statistics(loss, pred, target, weight)
 
-    def forward(
-        self, state: _State, pred: Array, target: Array, weight: Array | None
-    ) -> Array:
+    def forward(self, state: _State, pred: Array, target: Array, weight: Array | None) -> Array:
         """The value, for autograd."""
         problem = Problem(self, state.loss, pred, target, weight)
         return problem.score(problem.measure())[0]
@@ -226,7 +222,7 @@ class EagerBackend(TorchBackend):
         return self.tile_elements if self.on_host(x) else 1 << 24
 
     def workers(self) -> int:
-        return torch.get_num_threads()
+        return int(torch.get_num_threads())
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
         def quietly(item: Any) -> Any:
@@ -317,9 +313,7 @@ class EagerBackend(TorchBackend):
     def scored(self, x: Array, like: Array, dtype: Dtype) -> Array:
         return torch.as_tensor(x, dtype=dtype, device=like.device)
 
-    def forward(
-        self, state: _State, pred: Array, target: Array, weight: Array | None
-    ) -> Array:
+    def forward(self, state: _State, pred: Array, target: Array, weight: Array | None) -> Array:
         state.problem = Problem(self, state.loss, pred, target, weight)
         value, state.slopes = state.problem.score(state.problem.measure())
         return value
@@ -388,4 +382,4 @@ def _traced(x: Any) -> bool:
     if not isinstance(x, torch.Tensor) or torch.compiler.is_compiling():
         return False
     plain = type(x) is torch.Tensor or type(x) is torch.nn.Parameter
-    return not plain or torch._C._functorch.is_functorch_wrapped_tensor(x)
+    return not plain or torch._C._functorch.is_functorch_wrapped_tensor(x)  # noqa: SLF001

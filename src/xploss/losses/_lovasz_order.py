@@ -20,9 +20,7 @@ class Ordered:
     slopes: Array
 
 
-def weights_of_order(
-    loss: LovaszLoss, activation: Activation, reading: Reading
-) -> Ordered:
+def weights_of_order(loss: LovaszLoss, activation: Activation, reading: Reading) -> Ordered:
     """Sort the errors of each class, once per tile and loss."""
     if loss not in reading.memory:
         reading.memory[loss] = _sorted(loss, activation, reading)
@@ -89,9 +87,7 @@ def increments(
     safe = xp.where(union > 0, union, one)
     background = left / safe / xp.where(before > 0, before, one)
     slope = xp.where(fore, one / safe, background)
-    first = xp.astype(seen == every, dtype) / xp.where(
-        every > 0, xp.astype(every, dtype), one
-    )
+    first = xp.astype(seen == every, dtype) / xp.where(every > 0, xp.astype(every, dtype), one)
     slope = xp.where(ground > 0, slope, first)
     return (
         slope,

@@ -183,9 +183,7 @@ class LovaszLoss(Term):
         weights = backend.constant(self.weights(losses.shape[1]), losses)[None, :]
         return losses, share_of_classes(self, weights, mass, size, backend), slopes
 
-    def pull(
-        self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]
-    ) -> None:
+    def pull(self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]) -> None:
         b = reading.backend
         if self.method == "sort":
             order = weights_of_order(self, activation, reading)

@@ -10,7 +10,7 @@ Dice is α = β = 1/2 with half the smoothing, Jaccard α = β = 1, F-beta α = 
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .. import parameters
 from ..loss import Term
@@ -90,9 +90,7 @@ class RegionLoss(Term):
             by_overlap, by_predicted = by_overlap * counted, by_predicted * counted
         return losses, share, (by_overlap, by_predicted)
 
-    def pull(
-        self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]
-    ) -> None:
+    def pull(self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]) -> None:
         by_overlap, by_predicted = (slope[:, :, None] for slope in slopes)
         xp, p = reading.backend.xp, activation.p
         if self.overlap == "squared":
@@ -110,7 +108,7 @@ class RegionLoss(Term):
 
 
 def share_of_classes(
-    term: Term, weights: Array, mass: Array, size: Array, backend: Backend
+    term: Any, weights: Array, mass: Array, size: Array, backend: Backend
 ) -> Array:
     """The factor of each class's loss in the value, (R, C), from Σ w·t and Σ w.
 
@@ -194,9 +192,7 @@ class _Tversky(RegionLoss):
         base = xp.where(loss > 0, loss, one)
         power = base ** (self.gamma - 1)
         zero = xp.zeros_like(loss)
-        return xp.where(loss > 0, base * power, zero), xp.where(
-            loss > 0, self.gamma * power, zero
-        )
+        return xp.where(loss > 0, base * power, zero), xp.where(loss > 0, self.gamma * power, zero)
 
 
 @dataclass(frozen=True, repr=False)

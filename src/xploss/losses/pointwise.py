@@ -89,9 +89,7 @@ class PointwiseLoss(Term):
             share = share / xp.where(divisor > 0, divisor, xp.ones_like(divisor))
         return losses, share, slopes
 
-    def pull(
-        self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]
-    ) -> None:
+    def pull(self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]) -> None:
         scales = [slope[:, :, None] for slope in slopes]
         if self._by_truth(activation, reading):
             scale = self._scale_true(reading, scales)
@@ -109,9 +107,7 @@ class PointwiseLoss(Term):
             if by_p is not None:
                 reading.slopes.add("p", sign * scaled * by_p)
 
-    def map(
-        self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]
-    ) -> Array:
+    def map(self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]) -> Array:
         """The loss of each pixel, (k, 1, m) multi-class, else of each entry, (k, C, m)."""
         xp, weight = reading.backend.xp, reading.weight
         scales = [slope[:, :, None] for slope in slopes]
@@ -169,10 +165,11 @@ class PointwiseLoss(Term):
 def _focal(
     backend: Backend, p: Array, q: Array, log_p: Array, focus: float
 ) -> tuple[Array, Array | None, Array | None]:
-    """f = −q^γ·log p with q = 1 − p, and its derivatives by log p, −q^γ, and by p.
+    """F = −q^γ·log p with q = 1 − p, and its derivatives by log p, −q^γ, and by p.
 
     The latter is γ·q^(γ−1)·log p, written γ·q^γ·(log p)/q: where q is 0 the quotient is −1,
-    and the derivative of a saturated pixel stays finite for γ < 1. For γ = 0 they are −1 and 0, given as None.
+    and the derivative of a saturated pixel stays finite for γ < 1. For γ = 0 they are −1 and 0,
+    given as None.
     """
     xp = backend.xp
     if not focus:

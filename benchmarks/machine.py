@@ -1,0 +1,109 @@
+"""What a measurement was made on."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from .ratios import quantile
+
+PACKAGES = (
+    "xploss",
+    "numpy",
+    "torch",
+    "segmentation_models_pytorch",
+    "monai",
+    "kornia",
+    "keras",
+    "torchmetrics",
+    "jax",
+    "optax",
+    "cupy",
+)
+_COPIED = 1 << 27
+
+
+def describe() -> dict[str, Any]:
+    """Versions, hardware and date."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}, {' '.join(platform.libc_ver())}",
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": round(_memory() / 2**30, 1),
+        "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "versions": {name: _version(name) for name in PACKAGES},
+    }
+
+
+def copy_bandwidth(device: str = "cpu") -> float:
+    """The bytes per second that a copy between two old buffers reads and writes."""
+    try:
+        copy = _torch_copy(device)
+    except ImportError:
+        copy = _numpy_copy()
+    copy()
+    seconds = []
+    for _ in range(9):
+        begin = time.perf_counter()
+        copy()
+        seconds.append(time.perf_counter() - begin)
+    return 2 * _COPIED / quantile(seconds, 0.5)
+
+
+def _torch_copy(device: str) -> Callable[[], None]:
+    torch = importlib.import_module("torch")
+    source = torch.ones(_COPIED // 4, device=device)
+    to = torch.ones_like(source)
+
+    def copy() -> None:
+        to.copy_(source)
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return copy
+
+
+def _numpy_copy() -> Callable[[], None]:
+    numpy = importlib.import_module("numpy")
+    source, to = numpy.ones(_COPIED // 4, "float32"), numpy.ones(_COPIED // 4, "float32")
+    return lambda: numpy.copyto(to, source)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return getattr(_imported(name), "__version__", None)
+
+
+def _imported(name: str) -> Any:
+    """A package that runs from its sources; None if it is not there."""
+    try:
+        return importlib.import_module(name) if name == "xploss" else None
+    except ImportError:
+        return None
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):
+        return 0

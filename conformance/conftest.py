@@ -1,0 +1,114 @@
+"""Options, the backend fixture, and the collection of counts for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from conformance import report, tally
+from tests.libraries import Library, library, required, selected, why_absent
+
+Add = Callable[[tally.Count], None]
+
+_QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+settings.register_profile("short", derandomize=True, deadline=None, suppress_health_check=_QUIET)
+settings.register_profile(
+    "long", deadline=None, suppress_health_check=_QUIET, print_blob=True, database=None
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("conformance")
+    group.addoption("--full", action="store_true", help="every golden case by every route")
+    group.addoption("--long", action="store_true", help="laws on 100,000 examples and more")
+    group.addoption("--report", action="store_true", help="write conformance/reports")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    missing = [reason for name in required() if (reason := why_absent(name))]
+    if missing:
+        raise pytest.UsageError(f"XPLOSS_BACKENDS asks for what is absent: {'; '.join(missing)}")
+    config.addinivalue_line("markers", "check(name): the column of the report")
+    config.addinivalue_line("markers", "loss(name): the row of the report")
+    config.addinivalue_line("markers", "row(*names): rows of the list of peers' defects")
+    settings.load_profile("long" if config.getoption("--long") else "short")
+    config.stash[_COUNTS] = []
+
+
+def open_library(name: str) -> Iterator[Library]:
+    """A backend for the time of a test, or a skip that says what is missing."""
+    if reason := why_absent(name):
+        pytest.skip(reason)
+    with library(name) as found:
+        yield found
+
+
+@pytest.fixture(params=selected())
+def xp(request: pytest.FixtureRequest) -> Iterator[Library]:
+    """Each selected backend in turn."""
+    yield from open_library(request.param)
+
+
+@pytest.fixture
+def count(request: pytest.FixtureRequest) -> Add:
+    """Adds counts of a test that runs many checks."""
+
+    def add(counted: tally.Count) -> None:
+        request.node.user_properties.append((tally.KEY, tally.encode(counted)))
+
+    return add
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Count a test as one check, unless it has counted its own."""
+    made = yield
+    if made.when == "call" and not any(key == tally.KEY for key, _ in made.user_properties):
+        counted = _counted(item, made)
+        if counted is not None:
+            made.user_properties.append((tally.KEY, tally.encode(counted)))
+    return made
+
+
+def _counted(item: pytest.Item, made: pytest.TestReport) -> tally.Count | None:
+    check, loss = (item.get_closest_marker(name) for name in ("check", "loss"))
+    params: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
+    backend = params.get("xp", params.get("backend"))
+    if check is None or not isinstance(backend, str):
+        return None
+    rows = item.get_closest_marker("row")
+    known = hasattr(made, "wasxfail")
+    return tally.Count(
+        backend,
+        check.args[0],
+        loss.args[0] if loss else "all losses",
+        detail=" ".join(rows.args) if rows else "",
+        passed=int(made.outcome == "passed" and not known),
+        failed=int(made.outcome == "failed"),
+        known=int(made.outcome == "skipped" and known),
+        notes=(item.name,) if made.outcome == "failed" else (),
+    )
+
+
+_COUNTS = pytest.StashKey[list[tally.Count]]()
+_CONFIG: list[pytest.Config] = []
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    _CONFIG[:] = [session.config]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:  # noqa: F811
+    if report.when == "call":
+        counts = (tally.decode(row) for key, row in report.user_properties if key == tally.KEY)
+        _CONFIG[0].stash[_COUNTS] += counts
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if session.config.getoption("--report") and not hasattr(session.config, "workerinput"):
+        report.write(session.config.stash[_COUNTS], long=session.config.getoption("--long"))

@@ -1,0 +1,74 @@
+"""Which golden cases a backend takes by which route, in which dtype, in a run of minutes.
+
+`stride` n takes every n-th case, beginning with `first`; `--full` makes every stride 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from conformance.cases import Case
+from conformance.grid import DTYPES, family, golden
+
+FAMILIES = (
+    "DiceLoss", "JaccardLoss", "TverskyLoss", "FBetaLoss",
+    "CrossEntropyLoss", "FocalLoss", "LovaszLoss", "Sum",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Step:
+    """A route through the cases in one dtype."""
+
+    route: str
+    dtype: str
+    stride: int = 1
+    first: int = 0
+
+    def cases(self, loss: str) -> list[Case]:
+        """The cases of a class of loss that this step takes."""
+        taken = [c for c in golden() if self.dtype in c.exact_in][self.first :: self.stride]
+        return [c for c in taken if family(c) == loss]
+
+
+_PLAIN = (*(Step("eager", d) for d in DTYPES), Step("call", "float32", 3))
+
+# A compilation takes 0.1 s in JAX and 0.5 to 10 s in torch: float64 and float32 share the cases.
+PLANS: dict[str, tuple[Step, ...]] = {
+    "numpy": _PLAIN,
+    "strict": _PLAIN,
+    "cupy": _PLAIN,
+    "torch": (
+        *_PLAIN,
+        Step("autodiff", "float64"),
+        Step("autodiff", "float32", 3),
+        Step("autodiff", "float16", 9),
+        Step("autodiff", "bfloat16", 9, 3),
+        Step("aot_eager", "float64", 40),
+        Step("aot_eager", "float32", 40, 20),
+        Step("inductor", "float32", 320, 7),
+    ),
+    "jax": (
+        Step("jit", "float64", 2),
+        Step("jit", "float32", 2, 1),
+        Step("jit", "float16", 12),
+        Step("jit", "bfloat16", 12, 6),
+        Step("jit-autodiff", "float64", 12),
+        Step("jit-autodiff", "float32", 24, 12),
+        Step("eager", "float64", 24, 1),
+        Step("call", "float32", 24, 13),
+    ),
+}
+
+
+def steps(backend: str, *, full: bool = False) -> Iterator[Step]:
+    """The steps of a backend, named as in XPLOSS_BACKENDS."""
+    for step in PLANS[backend.partition("-")[0]]:
+        yield replace(step, stride=1, first=0) if full else step
+
+
+def batches(cases: Sequence[Case], size: int = 32) -> Iterator[Sequence[Case]]:
+    """Cases in groups of at most `size`, which one jit takes together."""
+    for start in range(0, len(cases), size):
+        yield cases[start : start + size]

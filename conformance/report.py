@@ -1,0 +1,5 @@
+"""stub."""
+
+
+def write(counts, long):
+    print(len(counts))

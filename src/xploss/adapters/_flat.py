@@ -1,0 +1,104 @@
+"""What NumPy and CuPy share beyond the standard: flat indices and bincount."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..backend import Backend
+
+if TYPE_CHECKING:
+    from .._xp import Array, Dtype
+    from ..engine import Measured
+
+
+@dataclass(frozen=True)
+class Place:
+    """The labels of a tile as indices: 0 where a label is no class, which `known` tells."""
+
+    index: Array
+    flat: Array
+    """Into a tile's (k, C, m) elements."""
+    bins: Array
+    """One per sample and class, with one more per sample for what is no class."""
+    known: Array | None
+    """(k, 1, m), or None if every label is a class."""
+
+    def only_known(self, x: Array) -> Array:
+        """`x` (k, 1, m) with 0 where the label is no class."""
+        return x if self.known is None else x * self.known
+
+
+class FlatBackend(Backend):
+    """Look-ups and counts by flat indices in the place of one-hot arrays."""
+
+    def locate(self, labels: Array, classes: int, known: bool) -> Place:
+        xp, mask, safe = self.xp, None, labels
+        if not known:
+            mask = (labels >= 0) & (labels < classes)
+            safe = xp.where(mask, labels, 0)
+        samples, pixels = labels.shape
+        bins = safe if mask is None else xp.where(mask, labels, classes)
+        flat = safe * pixels + xp.arange(pixels)
+        if samples > 1:
+            sample = xp.arange(samples)[:, None]
+            bins = bins + sample * (classes + 1)
+            flat += sample * (classes * pixels)
+        return Place(safe, flat, bins.reshape(-1), None if mask is None else mask[:, None, :])
+
+    def take_at(self, x: Array, truth: Place) -> Array:
+        samples, pixels = truth.index.shape
+        if x.shape[2] == pixels and x.shape[0] == samples:
+            taken = x.reshape(-1).take(truth.flat)
+        elif x.shape[0] == 1:
+            taken = x[0, :, 0].take(truth.index)
+        else:
+            taken = self.xp.take_along_axis(x[:, :, 0], truth.index, axis=1)
+        return truth.only_known(taken[:, None, :])
+
+    def add_at(self, x: Array, truth: Place, values: Array) -> Array:
+        x.reshape(-1)[truth.flat] += truth.only_known(values)[:, 0, :]
+        return x
+
+    def put_at(self, x: Array, truth: Place, values: Array) -> Array:
+        out = x.copy()
+        flat, new = truth.flat, values[:, 0, :]
+        if truth.known is not None:
+            known = truth.known[:, 0, :]
+            flat, new = flat[known], new[known]
+        out.reshape(-1)[flat] = new
+        return out
+
+    def sum_classes(self, values: Array, truth: Place, classes: int, dtype: Dtype) -> Array:
+        samples = truth.index.shape[0]
+        length = samples * (classes + 1)
+        summed = self.xp.bincount(truth.bins, values.reshape(-1), minlength=length)
+        return summed.reshape(samples, classes + 1)[:, :classes].astype(dtype, copy=False)
+
+    def count_classes(self, truth: Place, classes: int) -> Array:
+        samples = truth.index.shape[0]
+        counts = self.xp.bincount(truth.bins, minlength=samples * (classes + 1))
+        return counts.reshape(samples, classes + 1)[:, :classes]
+
+    def histogram(
+        self,
+        index: Array,
+        values: Array,
+        weight: Array | None,
+        shape: tuple[int, ...],
+        held: Measured | None,
+        dtype: Dtype,
+    ) -> Measured:
+        xp, length, flat = self.xp, math.prod(shape), index.reshape(-1)
+        value, w = values.reshape(-1), None
+        if weight is not None:
+            w = xp.broadcast_to(weight, values.shape).reshape(-1)
+            value = w * value
+        size = xp.bincount(flat, w, minlength=length)[:length].reshape(shape)
+        total = xp.bincount(flat, value, minlength=length)[:length].reshape(shape)
+        if held is None:
+            return size, total
+        xp.add(held[0], size, out=held[0])
+        xp.add(held[1], total, out=held[1])
+        return held
