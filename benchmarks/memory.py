@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import gc
 import importlib
-import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,12 @@ from typing import Any
 from .plan import COMPILED, Job
 from .runners import RUNNERS
 from .workloads import Workload
+
+
+def names(job: Job) -> list[str]:
+    """The contenders of a job."""
+    work = replace(job.work, shape=_tiny(job.work))
+    return [c.name for c in RUNNERS[job.runner].field(work, run=False).contenders]
 
 
 def peak(job: Job, name: str, step: str) -> dict[str, Any]:
@@ -31,7 +36,7 @@ def peak(job: Job, name: str, step: str) -> dict[str, Any]:
     if job.runner in COMPILED:
         call()
     found: dict[str, Any] = {}
-    gauge = _Device() if job.runner.startswith("cu") else _Host()
+    gauge = _gauge(job.runner)
     gauge.reset()
     result = call()
     found["bytes"] = gauge.peak()
@@ -43,6 +48,12 @@ def peak(job: Job, name: str, step: str) -> dict[str, Any]:
 
 def _tiny(work: Workload) -> tuple[int, ...]:
     return (1, work.shape[1], *(16,) * (len(work.shape) - 2))
+
+
+def _gauge(runner: str) -> _Host | _Torch | _Cupy:
+    if runner == "cupy":
+        return _Cupy()
+    return _Torch() if runner.startswith("cuda") else _Host()
 
 
 class _Host:
@@ -59,27 +70,28 @@ class _Host:
         return _status("VmHWM") - self._before
 
 
-class _Device:
-    """The memory of the GPU, sampled: it is the same for torch and CuPy."""
+class _Torch:
+    """The memory of a GPU that torch has handed out."""
 
     def reset(self) -> None:
-        gc.collect()
         self._cuda = importlib.import_module("torch").cuda
-        self._cuda.empty_cache()
-        free, _ = self._cuda.mem_get_info()
-        self._free = self._least = free
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-
-    def _watch(self) -> None:
-        while not self._done.wait(1e-4):
-            self._least = min(self._least, self._cuda.mem_get_info()[0])
+        self._cuda.reset_peak_memory_stats()
+        self._before = self._cuda.memory_allocated()
 
     def peak(self) -> int:
-        self._done.set()
-        self._thread.join()
-        return self._free - min(self._least, self._cuda.mem_get_info()[0])
+        return int(self._cuda.max_memory_allocated() - self._before)
+
+
+class _Cupy:
+    """The memory of a GPU that CuPy's pool has taken: it gives nothing back by itself."""
+
+    def reset(self) -> None:
+        self._pool = importlib.import_module("cupy").get_default_memory_pool()
+        self._pool.free_all_blocks()
+        self._before = self._pool.used_bytes()
+
+    def peak(self) -> int:
+        return int(self._pool.total_bytes() - self._before)
 
 
 def _status(key: str) -> int:

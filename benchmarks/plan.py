@@ -40,7 +40,9 @@ class Job:
     def parse(cls, data: dict[str, Any]) -> Job:
         """From plain data."""
         plain = {**data, "passes": tuple(data["passes"])}
-        return cls(**{**plain, "regime": Regime(**data["regime"]), "effort": Effort(**data["effort"])})
+        return cls(
+            **{**plain, "regime": Regime(**data["regime"]), "effort": Effort(**data["effort"])}
+        )
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class Plan:
     def _of(self, suite: str, regime: Regime, runner: str) -> Iterator[Job]:
         if suite != "time" and regime != Regime():
             return
+        if regime.load == "busy" and runner != "torch":
+            return
         shapes = ("scaling",) if suite == "scaling" else self.shapes
         if suite == "scaling" and runner != "torch":
             return
@@ -75,7 +79,6 @@ class Plan:
             for dtype in self.dtypes:
                 if suite == "scaling" and dtype != "float32":
                     continue
+                passes = ("both",) if suite != "time" or regime.load == "busy" else self.passes
                 for loss in self.losses:
-                    yield Job(
-                        suite, runner, shape, loss, dtype, self.passes, regime, self.effort
-                    )
+                    yield Job(suite, runner, shape, loss, dtype, passes, regime, self.effort)

@@ -48,7 +48,9 @@ def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
     """The e of seconds ~ size^e: the slope of the least-squares line through the logarithms."""
     xs, ys = [math.log(v) for v in sizes], [math.log(v) for v in seconds]
     x, y = sum(xs) / len(xs), sum(ys) / len(ys)
-    return sum((a - x) * (b - y) for a, b in zip(xs, ys, strict=True)) / sum((a - x) ** 2 for a in xs)
+    return sum((a - x) * (b - y) for a, b in zip(xs, ys, strict=True)) / sum(
+        (a - x) ** 2 for a in xs
+    )
 
 
 def geometric_mean(values: Sequence[float]) -> float:

@@ -106,7 +106,7 @@ def make_inputs(workload: Workload, seed: int = 0) -> Inputs:
 
 def _blocks(rng: np.random.Generator, shape: tuple[int, ...], classes: int) -> Any:
     """Random labels in blocks of 16 pixels a side, as regions in pictures are."""
-    side = min(16, min(shape[1:]))
+    side = min(16, *shape[1:])
     coarse = tuple(-(-s // side) for s in shape[1:])
     count = shape[0] * math.prod(coarse)
     labels = rng.permutation(np.arange(count, dtype=np.int64) % classes)

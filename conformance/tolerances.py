@@ -29,6 +29,9 @@ ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bflo
 SMALLEST = {"float64": 2.0**-1022, "float32": 2.0**-126, "float16": 2.0**-24, "bfloat16": 2.0**-126}
 """Below these a result may become 0: the smallest normal number; float16 keeps its subnormals."""
 
+LARGEST = {"float64": 2.0**1023, "float32": 2.0**127, "float16": 65504.0, "bfloat16": 2.0**127}
+"""Beyond these a result may be infinite: IEEE rounding to the dtype says so."""
+
 VANISHED = {"float64": 1e-39, "float32": 2.0**-100}
 """What underflow on the way may cost: golden data holds no magnitude below 1e-40, and a product of
 quantities below 2^-126, which XLA and GPUs flush to 0, with slopes below 2^26 is under 2^-100."""
@@ -61,7 +64,10 @@ def deviation(
     found: np.ndarray, exact: np.ndarray, scale: np.ndarray, dtype: str, computed: str
 ) -> Deviation:
     """The deviation of an array of `dtype` that was computed in the dtype `computed`."""
-    error = np.abs(found.astype(np.float64) - exact)
+    exact = np.where(np.abs(exact) > LARGEST[dtype], np.copysign(np.inf, exact), exact)
+    same = np.isinf(exact) & (found == exact)
+    found, exact = np.where(same, 0.0, found.astype(np.float64)), np.where(same, 0.0, exact)
+    error = np.abs(found - exact)
     rounding = ROUNDOFF[dtype] * np.abs(exact) + SMALLEST[dtype]
     allowed = UNITS * ROUNDOFF[computed] * scale + rounding + VANISHED[computed]
     ulp = 2 * ROUNDOFF[dtype] * np.maximum(scale, np.abs(exact)) + VANISHED[computed]

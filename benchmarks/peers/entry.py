@@ -45,7 +45,9 @@ def calling(build: Callable[[], Any], *arrays: Any, **facts: Any) -> Callable[[]
     return lambda: Entry(build(), arrays, **facts)
 
 
-def added(first: Callable[[], Entry], second: Callable[[], Entry], note: str = "") -> Callable[[], Entry]:
+def added(
+    first: Callable[[], Entry], second: Callable[[], Entry], note: str = ""
+) -> Callable[[], Entry]:
     """The sum of two entries, with the options of the first."""
 
     def entry() -> Entry:

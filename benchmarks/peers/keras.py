@@ -56,7 +56,5 @@ def _multiclass(losses: Any, t: Targets) -> Offer:
 
     return {
         "ce": of(lambda: losses.CategoricalCrossentropy(**logits)),
-        "focal": of(
-            lambda: losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=GAMMA, **logits)
-        ),
+        "focal": of(lambda: losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=GAMMA, **logits)),
     }

@@ -107,10 +107,14 @@ class Naive:
             sign = 2 * y - 1
             errors = 1 - sign * x
             value, weights = self._extension(errors.reshape(-1), y.reshape(-1))
-            return value, lambda: (-sign.reshape(-1) * weights * (errors.reshape(-1) > 0)).reshape(x.shape)
+            return value, lambda: (-sign.reshape(-1) * weights * (errors.reshape(-1) > 0)).reshape(
+                x.shape
+            )
         p, t = self._probability(x), self._target(x, y)
         classes = range(x.shape[1])
-        parts = [self._extension(abs(t - p)[:, c].reshape(-1), t[:, c].reshape(-1)) for c in classes]
+        parts = [
+            self._extension(abs(t - p)[:, c].reshape(-1), t[:, c].reshape(-1)) for c in classes
+        ]
         value = sum(part[0] for part in parts) / len(parts)
 
         def gradient() -> Any:

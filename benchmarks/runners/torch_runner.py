@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from .. import ours
@@ -38,9 +39,9 @@ class TorchRunner:
         x = torch.from_numpy(given.logits).to(self.device, getattr(torch, work.dtype))
         t = Targets(work, torch.from_numpy(given.labels).to(self.device))
         del given
-        packages = {name: lambda p=p: p(work, t) for name, p in PACKAGES.items()}
+        packages = {name: partial(package, work, t) for name, package in PACKAGES.items()}
         if self.compiled:
-            packages[NAIVE] = lambda: naive(work, t)
+            packages[NAIVE] = partial(naive, work, t)
 
         def own() -> Entry:
             return Entry(ours.build(work.loss, work.mode), (t.usual,))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .lazy import lazy
 
 if TYPE_CHECKING:
-    from ._xp import Array
+    from ._xp import Array, Namespace
     from .backend import Backend
     from .reading import Reading
 
@@ -129,20 +129,27 @@ class Softmax(Activation):
         return self._pull_dense(reading)
 
     def _pull_dense(self, reading: Reading) -> Array:
-        s, xp = reading.slopes, self.backend.xp
-        g, r = xp.zeros_like(self.p), s.log_p
-        for slope in (s.p_class, s.p):
-            g = g if slope is None else g + slope
+        s, b, xp = reading.slopes, self.backend, self.backend.xp
+        g, r = _sum(s.p_class, s.p), s.log_p
         if s.p_true is not None:
-            g = self.backend.add_at(g, reading.place, s.p_true)
+            g = b.add_at(_whole(g, self.p, xp), reading.place, s.p_true)
         if s.log_p_true is not None:
-            r = xp.zeros_like(self.p) if r is None else r
-            r = self.backend.add_at(r, reading.place, s.log_p_true)
-        g, r = _weighted(g, reading), r if r is None else _weighted(r, reading)
-        mean = xp.sum(self.p * g, axis=1, keepdims=True)
-        if r is None:
-            return self.p * (g - mean)
-        return self.p * (g - mean - xp.sum(r, axis=1, keepdims=True)) + r
+            r = b.add_at(_whole(r, self.p, xp), reading.place, s.log_p_true)
+        spread = reading.weight is not None and reading.weight.shape[1] > 1
+        if spread:
+            g, r = (None if x is None else x * reading.weight for x in (g, r))
+        mean = None if g is None else xp.sum(self.p * g, axis=1, keepdims=True)
+        if r is not None:
+            mean = _sum(mean, xp.sum(_whole(r, self.p, xp), axis=1, keepdims=True))
+        pulled = self.p * (-mean if g is None else g - mean)
+        pulled = pulled if r is None else pulled + r
+        return pulled if spread else _weighted(pulled, reading)
+
+
+def _whole(x: Array | None, like: Array, xp: Namespace) -> Array:
+    """A new array of the shape of `like`, of `x` or zeros."""
+    zero = xp.zeros_like(like)
+    return zero if x is None else x + zero
 
 
 class Sigmoid(Activation):

@@ -38,8 +38,8 @@ log_loss : bool, default False
 gamma : float, default 1
     (1 − score)^gamma per class; above 0."""
 
-NOTES = """Empty sets: 0/0 is a perfect score, so an empty class that is predicted empty costs 0, with a
-zero gradient. If no pixel counts, the loss is 0 with a zero gradient."""
+NOTES = """Empty sets: 0/0 is a perfect score, so an empty class that is predicted empty costs 0,
+with a zero gradient. If no pixel counts, the loss is 0 with a zero gradient."""
 
 
 _PIXELS = "the\n    losses of the pixels, (N, *S), or in the shape of `pred` if not multi-class"

@@ -49,6 +49,8 @@ class Walk:
         whole = any(t.whole for *_, t in self.terms)
         size = samples * classes * pixels
         limit = size if whole else self.backend.tile_limit(self.laid.pred, size)
+        if not whole and any(t.accumulates for *_, t in self.terms):
+            limit = max(limit >> 2, 1)
         return Grid(samples, classes, pixels, limit)
 
     def tile(self, block: Block) -> tuple[Activation, dict[int | None, Reading]]:

@@ -11,6 +11,14 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+CALMING = (32 << 20) - (1 << 16)
+"""Bytes to allocate and free once, so that tiles get their memory back from the last tile.
+
+glibc returns freed memory to the system beyond a threshold, and each tile would pay for its
+pages anew; but it raises the threshold to the largest block freed, up to 32 MiB.
+"""
+
+
 class Workers:
     """A pool of threads, made when it is first needed and again after a fork.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _xp
-from ..threads import Workers, default_count
+from ..threads import CALMING, Workers, default_count
 from ._flat import FlatBackend
 
 if TYPE_CHECKING:
@@ -86,5 +86,6 @@ class NumpyBackend(FlatBackend):
         return out
 
 
+np.empty(CALMING, dtype=np.uint8)
 _WORKERS = Workers()
 BACKEND = NumpyBackend(_xp.namespace(np.empty(0)))

@@ -13,7 +13,7 @@ from .. import _xp
 from .._xp import Array, Device, Dtype, Namespace
 from ..backend import Backend
 from ..engine import Problem
-from ..threads import Workers
+from ..threads import CALMING, Workers
 
 if TYPE_CHECKING:
     from ..engine import Measured
@@ -219,7 +219,10 @@ class EagerBackend(TorchBackend):
         return True
 
     def tile_limit(self, x: Array, size: int) -> int:
-        return self.tile_elements if self.on_host(x) else 1 << 24
+        if not self.on_host(x):
+            return 1 << 24
+        # a tile is to be small beside the array, with all that is computed from it
+        return min(self.tile_elements, max(size >> 6, 1 << 15))
 
     def workers(self) -> int:
         return int(torch.get_num_threads())
@@ -272,6 +275,32 @@ class EagerBackend(TorchBackend):
 
     def add_at(self, x: Array, truth: _Place, values: Array) -> Array:
         return x.scatter_add_(1, truth.index, truth.only_known(values))
+
+    def histogram(
+        self,
+        index: Array,
+        values: Array,
+        weight: Array | None,
+        shape: tuple[int, ...],
+        held: Measured | None,
+        dtype: Dtype,
+    ) -> Measured:
+        if held is None:
+            kind = torch.int64 if weight is None else dtype
+            held = tuple(torch.zeros(shape, dtype=d, device=index.device) for d in (kind, dtype))
+        size, total = (sums.view(-1) for sums in held)
+        flat, value = index.reshape(-1), values.reshape(-1).to(dtype)
+        if weight is not None:
+            one = weight.expand(values.shape).reshape(-1).to(dtype)
+            value.mul_(one)
+        else:
+            one = torch.ones((), dtype=torch.int64, device=flat.device).expand(flat.shape)
+        if int(flat.max()) >= size.shape[0]:
+            counts = flat < size.shape[0]
+            flat, one, value = flat[counts], one[counts], value[counts]
+        size.scatter_add_(0, flat, one)
+        total.scatter_add_(0, flat, value)
+        return held
 
     def sum_pixels(self, x: Array, weight: Array | None, dtype: Dtype) -> Array:
         # the float32 sum over adjacent pixels is a cascade: its error does not grow with them
@@ -365,6 +394,7 @@ class _Call(torch.autograd.Function):
         return None, state.backend.backward(state, cotangent, pred, target, weight), None, None
 
 
+torch.empty(CALMING, dtype=torch.uint8)
 _NAMESPACE = _xp.namespace(torch.empty(0))
 _GRAPH = TorchBackend(_NAMESPACE)
 _EAGER = EagerBackend(_NAMESPACE, _GRAPH)

@@ -1,0 +1,199 @@
+"""The results as a Markdown page."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from .contender import OURS
+from .goals import MEMORY, goal
+from .regimes import Regime
+from .workloads import DTYPES, LOSSES, SHAPES, TITLES
+
+Row = dict[str, Any]
+_ORDER = {name: place for place, name in enumerate((*SHAPES, *LOSSES))}
+_PASS = {"forward": "forward", "both": "forward + backward"}
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """The page."""
+    rows = results["rows"]
+    timed = [r for r in rows if r["suite"] == "time" and r.get("ratios")]
+    large = [r for r in timed if r["shape"] != "small"]
+    parts = [
+        _machine(results),
+        *_tables(large),
+        *_memory([r for r in rows if r["suite"] == "memory" and "failed" not in r]),
+        *_overhead([r for r in timed if r["shape"] == "small"]),
+        *_scaling([r for r in rows if r["suite"] == "scaling" and "series" in r]),
+        *_details(timed),
+        *_absences(results),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _machine(results: dict[str, Any]) -> str:
+    m = results["machine"]
+    packages = ", ".join(f"{k} {v}" for k, v in m["versions"].items() if v)
+    shapes = ", ".join(f"{k} = {v}" for k, v in SHAPES.items())
+    return (
+        f"# Benchmarks\n\n{m['date']}; {m['cpu']}, {m['cores']} cores, {m['memory_gib']} GiB; "
+        f"{m['system']}; Python {m['python']}; load average {m['load_average']} before and "
+        f"{m.get('load_average_after')} after.\n\n{packages}.\n\nShapes: {shapes}.\n\n"
+        "Ratios are our time over a peer's in the same round of one process, medians of the "
+        "rounds: **below 1 we are ahead**. ✓ and ✗ say whether the goal for the cell is met. "
+        "Plain code is what one writes down with whole arrays."
+    )
+
+
+def _tables(rows: list[Row]) -> list[str]:
+    """Our time over the fastest peer: a table per runner, regime, pass and dtype."""
+
+    def group(row: Row) -> tuple[Any, ...]:
+        return row["runner"], row["load"], row["allocator"], row["pass"], DTYPES.index(row["dtype"])
+
+    parts = ["## Time over that of the fastest peer"] if rows else []
+    for (runner, load, allocator, step, dtype), found in _groups(rows, group):
+        title = f"{runner}, {_PASS[step]}, {DTYPES[dtype]}, {Regime(allocator, load)}"
+        parts.append(f"### {title}\n\n{_grid(found, _ratio)}")
+    return parts
+
+
+def _ratio(row: Row) -> str:
+    spread, aim = row["ratios"][row["fastest"]], goal(row)
+    mark = "" if aim is None else " ✓" if row["ratio"] <= aim else f" ✗ {aim:g}"
+    return (
+        f"**{row['ratio']:.2f}** ({spread['low']:.2f}–{spread['high']:.2f}) {row['fastest']}{mark}"
+    )
+
+
+def _memory(rows: list[Row]) -> list[str]:
+    """Peaks over the logits: ours, and the peers'."""
+
+    def group(row: Row) -> tuple[Any, ...]:
+        return row["runner"], row["pass"], DTYPES.index(row["dtype"])
+
+    parts = ["## Peak memory beyond the inputs, over the logits"] if rows else []
+    for (runner, step, dtype), found in _groups(rows, group):
+        cells = [
+            {"loss": loss, "shape": shape, "peaks": list(peaks)}
+            for (shape, loss), peaks in _groups(found, lambda r: (r["shape"], r["loss"]))
+        ]
+        title = f"{runner}, {_PASS[step]}, {DTYPES[dtype]}"
+        parts.append(f"### {title}\n\n{_grid(cells, _peaks)}")
+    return parts
+
+
+def _peaks(cell: Row) -> str:
+    shown: list[str] = []
+    for row in cell["peaks"]:
+        if "bytes" not in row:
+            continue
+        times = row["bytes"] / row["logits_bytes"]
+        if row["name"] == OURS:
+            mark = "✓" if times <= MEMORY else f"✗ {MEMORY:g}"
+            plan = row.get("temporaries")
+            planned = "" if plan is None else f"; temporaries {plan / row['logits_bytes']:.2f}"
+            shown.insert(0, f"**{times:.2f}** {mark}{planned}")
+        else:
+            shown.append(f"{row['name']} {times:.1f}")
+    return ", ".join(shown)
+
+
+def _overhead(rows: list[Row]) -> list[str]:
+    if not rows:
+        return []
+    lines = [
+        "## Overhead on (1, 2, 32, 32)",
+        "",
+        *_header("runner", "loss", "pass", "regime", "µs"),
+    ]
+    for r in rows:
+        each = ", ".join(f"{n} {s['median']:.2f}" for n, s in r["ratios"].items())
+        cells = (
+            r["runner"],
+            TITLES[r["loss"]],
+            _PASS[r["pass"]],
+            Regime(r["allocator"], r["load"]),
+        )
+        lines.append(_line(*cells, f"{r['seconds'][OURS] * 1e6:.0f}; over {each}"))
+    return ["\n".join(lines)]
+
+
+def _scaling(rows: list[Row]) -> list[str]:
+    if not rows:
+        return []
+    lines = ["## Time ~ size^e", "", *_header("loss", "against", "e")]
+    for row in rows:
+        fitted = ", ".join(f"{k} {v}" for k, v in row["exponents"].items() if v is not None)
+        lines.append(_line(TITLES[row["loss"]], row["axis"], fitted))
+    return ["\n".join(lines)]
+
+
+def _details(rows: list[Row]) -> list[str]:
+    """Milliseconds of everybody, and the floor."""
+    if not rows:
+        return []
+    head = _header("runner", "shape", "loss", "pass", "dtype", "regime", "floor", "ms")
+    lines = [
+        "## Milliseconds",
+        "",
+        "The floor is the time to move the bytes that must move.",
+        "",
+        *head,
+    ]
+    for r in rows:
+        ms = ", ".join(f"{n} {s * 1e3:.4g}" for n, s in r["seconds"].items())
+        names = (r["runner"], r["shape"], TITLES[r["loss"]], r["pass"], r["dtype"])
+        regime = f"{r['allocator']}, {r['load']}"
+        lines.append(_line(*names, regime, f"{r['floor_seconds'] * 1e3:.3g}", ms))
+    return ["\n".join(lines)]
+
+
+def _absences(results: dict[str, Any]) -> list[str]:
+    """Who was not measured, why, and whose values differ."""
+    found: dict[str, set[str]] = {}
+    for name, why in results["absent"].items():
+        found.setdefault(f"{name}: {why}", set()).add("all")
+    for row in results["rows"]:
+        place = f"{row['shape']} {row['loss']}"
+        if "failed" in row:
+            found.setdefault(f"{row['runner']}: {row['failed']}", set()).add(place)
+        absent = row.get("absent") or {}
+        if isinstance(absent, str):
+            absent = {row["name"]: absent}
+        for name, why in absent.items():
+            found.setdefault(f"{row['runner']}, {name}: {why}", set()).add(place)
+        for name, agrees in (row.get("agrees") or {}).items():
+            if agrees is False:
+                title = f"{row['runner']}, {name}: the value differs from ours"
+                found.setdefault(title, set()).add(place)
+        for name, note in (row.get("notes") or {}).items():
+            found.setdefault(f"{row['runner']}, {name}: {note} (measured)", set()).add(place)
+    lines = [f"- {why}: {', '.join(sorted(places))}" for why, places in sorted(found.items())]
+    return ["## Absent, and notes\n\n" + "\n".join(lines)] if lines else []
+
+
+def _grid(rows: Iterable[Row], cell: Callable[[Row], str]) -> str:
+    """Losses by shapes."""
+    found = {(r["loss"], r["shape"]): cell(r) for r in rows}
+    shapes = sorted({shape for _, shape in found}, key=_ORDER.__getitem__)
+    losses = sorted({loss for loss, _ in found}, key=_ORDER.__getitem__)
+    lines = [_line(TITLES[x], *(found.get((x, s), "") for s in shapes)) for x in losses]
+    return "\n".join([*_header("loss", *shapes), *lines])
+
+
+def _groups(
+    rows: Iterable[Row], key: Callable[[Row], tuple[Any, ...]]
+) -> Iterable[tuple[tuple[Any, ...], list[Row]]]:
+    for found, group in itertools.groupby(sorted(rows, key=key), key):
+        yield found, list(group)
+
+
+def _header(*names: str) -> Sequence[str]:
+    return _line(*names), _line(*["---"] * len(names))
+
+
+def _line(*cells: object) -> str:
+    return f"| {' | '.join(map(str, cells))} |"

@@ -1,0 +1,299 @@
+"""JAX: transformations, with and without 64 bits, tracers, compilations."""
+
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, JaccardLoss, Loss, TverskyLoss
+
+from .cases import LOSSES, draw
+
+FEW = [
+    DiceLoss("multiclass", ignore_index=255),
+    JaccardLoss("multilabel", per_image=True, reduction="none"),
+    CrossEntropyLoss("multiclass", label_smoothing=0.1, reduction="none"),
+    DiceLoss("multiclass") + FocalLoss("multiclass"),
+]
+
+
+@pytest.fixture
+def x32(jax: ModuleType) -> Iterator[ModuleType]:
+    """JAX as it comes, without 64 bits."""
+    with jax.enable_x64(False):
+        yield jax
+
+
+def arrays(jax: ModuleType, loss: Loss, seed: int = 1, **given: Any) -> tuple[Any, Any, Any]:
+    pred, target, weight = draw(loss, seed, **given)
+    jnp = jax.numpy
+    return jnp.asarray(pred), jnp.asarray(target), None if weight is None else jnp.asarray(weight)
+
+
+def close(found: Any, expected: Any, rtol: float = 1e-12, atol: float = 1e-15) -> None:
+    np.testing.assert_allclose(np.asarray(found), np.asarray(expected), rtol=rtol, atol=atol)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_without_64_bits(x32: ModuleType, loss: Loss) -> None:
+    """Value and gradient in float32 equal those of NumPy in float64."""
+    pred, target, weight = draw(loss, seed=2, weighted=True)
+    x, t, w = (x32.numpy.asarray(a) for a in (pred, target, weight))
+    assert x.dtype == np.float32
+    value, gradient = loss.value_and_grad(x, t, weight=w)
+    assert value.dtype == gradient.dtype == np.float32
+    expected, slopes = loss.value_and_grad(np.asarray(x, dtype=np.float64), target, weight=weight)
+    close(value, expected, rtol=2e-6, atol=1e-6)
+    close(gradient, slopes, rtol=2e-5, atol=1e-6)
+    auto = x32.grad(lambda z: x32.numpy.sum(loss(z, t, weight=w)))(x)
+    close(auto, gradient, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_without_64_bits(x32: ModuleType, dtype: str) -> None:
+    loss = FEW[-1]
+    x, t, _ = arrays(x32, loss)
+    half = x.astype(dtype)
+    value, gradient = loss.value_and_grad(half, t)
+    assert value.dtype == np.float32
+    assert gradient.dtype == half.dtype
+    close(value, loss(half.astype(np.float32), t), rtol=1e-6)
+    assert x32.grad(loss)(half, t).dtype == half.dtype
+
+
+def test_sums_of_float32_tiles(x32: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many tiles, added without float64: the error does not grow with their number."""
+    from xploss.adapters.jax import JaxBackend
+
+    monkeypatch.setattr(JaxBackend, "tile_elements", 64)
+    rng = np.random.default_rng(3)
+    pred, labels = rng.normal(size=(1, 2, 40_000)), rng.integers(0, 2, (1, 40_000))
+    x, t = x32.numpy.asarray(pred), x32.numpy.asarray(labels)
+    loss = DiceLoss("multiclass") + CrossEntropyLoss("multiclass")
+    expected = loss(np.asarray(x, dtype=np.float64), labels)
+    close(loss(x, t), expected, rtol=3e-7)
+
+
+@pytest.mark.parametrize("loss", FEW, ids=repr)
+def test_jit_and_grad(jax: ModuleType, loss: Loss) -> None:
+    x, t, w = arrays(jax, loss, weighted=True)
+    expected, slopes = loss.value_and_grad(x, t, weight=w)
+    close(jax.jit(loss)(x, t, weight=w), expected)
+    total = lambda z, t, w: jax.numpy.sum(loss(z, t, weight=w))  # noqa: E731
+    close(jax.grad(total)(x, t, w), slopes)
+    close(jax.jit(jax.grad(total))(x, t, w), slopes)
+    value, gradient = jax.jit(loss.value_and_grad)(x, t, weight=w)
+    close(value, expected)
+    close(gradient, slopes)
+    value, pull = jax.vjp(lambda z: loss(z, t, weight=w), x)
+    cotangent = jax.numpy.cos(jax.numpy.arange(value.size, dtype=value.dtype)).reshape(value.shape)
+    close(pull(cotangent)[0], loss.value_and_grad(x, t, weight=w, cotangent=cotangent)[1])
+
+
+@pytest.mark.parametrize("loss", FEW, ids=repr)
+def test_forward_mode(jax: ModuleType, loss: Loss) -> None:
+    x, t, _ = arrays(jax, loss)
+    direction = jax.numpy.sin(jax.numpy.arange(x.size, dtype=x.dtype)).reshape(x.shape)
+    value, tangent = jax.jvp(lambda z: loss(z, t), (x,), (direction,))
+    step = 1e-6
+    up, down = (np.asarray(loss(x + s * step * direction, t)) for s in (1, -1))
+    close(value, loss(x, t))
+    close(tangent, (up - down) / (2 * step), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("loss", FEW, ids=repr)
+def test_vmap(jax: ModuleType, loss: Loss) -> None:
+    rng = np.random.default_rng(4)
+    xs = jax.numpy.asarray(rng.normal(size=(3, 2, 3, 5)))
+    ts = jax.numpy.asarray(rng.integers(0, 3, (3, 2, 5)))
+    expected = [loss.value_and_grad(x, t) for x, t in zip(xs, ts, strict=True)]
+    close(jax.vmap(loss)(xs, ts), np.stack([v for v, _ in expected]))
+    total = jax.grad(lambda z, t: jax.numpy.sum(loss(z, t)))
+    close(jax.vmap(total)(xs, ts), np.stack([g for _, g in expected]), rtol=1e-11)
+    close(jax.jit(jax.vmap(loss, in_axes=(0, None)))(xs, ts[0])[0], expected[0][0])
+    close(jax.vmap(loss.value_and_grad)(xs, ts)[1], np.stack([g for _, g in expected]), rtol=1e-11)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "loss",
+    [
+        DiceLoss("multiclass"),
+        TverskyLoss("multilabel", beta=0.8, gamma=0.75, overlap="squared"),
+        CrossEntropyLoss("multiclass", label_smoothing=0.1),
+        FocalLoss("multilabel", gamma=1.5) + JaccardLoss("multiclass"),
+    ],
+    ids=repr,
+)
+def test_second_order(jax: ModuleType, loss: Loss) -> None:
+    """Forward over reverse, reverse over reverse and differences agree."""
+    rng = np.random.default_rng(5)
+    x = jax.numpy.asarray(rng.normal(size=(1, 3, 2)))
+    t = jax.numpy.asarray(rng.integers(0, 3, (1, 2)))
+    gradient = jax.grad(loss)
+    hessian = np.asarray(jax.hessian(loss)(x, t)).reshape(6, 6)
+    close(hessian, hessian.T, rtol=1e-10, atol=1e-14)
+    close(np.asarray(jax.jacrev(gradient)(x, t)).reshape(6, 6), hessian, rtol=1e-10, atol=1e-14)
+    close(np.asarray(jax.jacfwd(gradient)(x, t)).reshape(6, 6), hessian, rtol=1e-10, atol=1e-14)
+    rows = []
+    for index in range(6):
+        step = np.zeros((1, 3, 2))
+        step.flat[index] = 1e-5
+        rows.append((gradient(x + step, t) - gradient(x - step, t)).reshape(6) / 2e-5)
+    close(hessian, np.stack(rows), rtol=1e-6, atol=1e-9)
+
+
+def test_jacobians_of_terms(jax: ModuleType) -> None:
+    rng = np.random.default_rng(6)
+    loss = JaccardLoss("multiclass", reduction="none", per_image=True)
+    x = jax.numpy.asarray(rng.normal(size=(2, 3, 2)))
+    t = jax.numpy.asarray(rng.integers(0, 3, (2, 2)))
+    forward, reverse = (j(lambda z: loss(z, t))(x) for j in (jax.jacfwd, jax.jacrev))
+    close(forward, reverse, rtol=1e-11)
+    assert forward.shape == (2, 3, 2, 3, 2)
+    close(np.sum(np.asarray(reverse), axis=(0, 1)), loss.value_and_grad(x, t)[1], rtol=1e-11)
+
+
+@pytest.mark.parametrize("loss", FEW, ids=repr)
+def test_no_tracer_leaks(jax: ModuleType, loss: Loss) -> None:
+    x, t, _ = arrays(jax, loss)
+    jax.clear_caches()
+    with jax.checking_leaks():
+        jax.jit(jax.grad(lambda z: jax.numpy.sum(loss(z, t))))(x)
+        jax.jit(loss)(x, t)
+        jax.vmap(loss)(x[None], t[None])
+    assert not isinstance(loss(x, t), jax.core.Tracer)
+
+
+@pytest.mark.parametrize("loss", FEW[:2], ids=repr)
+def test_compiles_once_per_shape(
+    jax: ModuleType, loss: Loss, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from xploss.engine import Problem
+
+    x, t, _ = arrays(jax, loss)
+    jax.clear_caches()
+    traces = 0
+    measure = Problem.measure
+
+    def counting(self: Problem) -> Any:
+        nonlocal traces
+        traces += 1
+        return measure(self)
+
+    monkeypatch.setattr(Problem, "measure", counting)
+    for call in (loss, loss.value_and_grad, loss.statistics):
+        call(x, t)
+        before = traces
+        for _ in range(3):
+            call(x + 1, t)
+        # an equal loss, built anew, is the same to the cache
+        getattr(eval(repr(loss)), getattr(call, "__name__", "__call__"))(x, t)
+        assert traces == before
+
+
+@pytest.mark.parametrize("name", ["target", "weight"])
+def test_target_and_weight_take_no_gradient(jax: ModuleType, name: str) -> None:
+    loss = DiceLoss("multilabel")
+    rng = np.random.default_rng(7)
+    x, t, w = (jax.numpy.asarray(rng.random(s)) for s in ((2, 3, 4), (2, 3, 4), (2, 4)))
+    index = {"target": 1, "weight": 2}[name]
+    message = f"{name} requires a gradient; gradients flow to pred only; pass jax.lax.stop_grad"
+    with pytest.raises(TypeError, match=message):
+        jax.grad(lambda *a: loss(a[0], a[1], weight=a[2]), argnums=index)(x, t, w)
+    with pytest.raises(TypeError, match=message):
+        jax.jit(jax.grad(lambda *a: loss(a[0], a[1], weight=a[2]), argnums=(0, index)))(x, t, w)
+    stopped = jax.grad(lambda z, u: loss(z, jax.lax.stop_gradient(u)), argnums=(0, 1))(x, t)
+    close(stopped[0], loss.value_and_grad(x, t)[1])
+    assert not np.asarray(stopped[1]).any()
+
+
+def test_static_checks_hold_under_jit(jax: ModuleType) -> None:
+    loss = DiceLoss("multiclass")
+    z = jax.numpy.zeros((2, 3, 4))
+    with pytest.raises(ValueError, match=r"target has shape \(2, 5\)"):
+        jax.jit(loss)(z, jax.numpy.zeros((2, 5), dtype=int))
+    with pytest.raises(TypeError, match="pred has dtype"):
+        jax.jit(loss)(z.astype(int), jax.numpy.zeros((2, 4), dtype=int))
+    with pytest.raises(ValueError, match="empty batch"):
+        jax.jit(loss)(z[:0], jax.numpy.zeros((0, 4), dtype=int))
+    # values are not looked at: an unknown label is no class
+    labels = jax.numpy.asarray([[0, 1, 2, 9]] * 2)
+    with pytest.raises(ValueError, match="label 9"):
+        loss(z, labels)
+    assert np.isfinite(jax.jit(loss)(z, labels))
+
+
+def test_numpy_target_is_refused(jax: ModuleType) -> None:
+    with pytest.raises(TypeError, match=r"target is a numpy.ndarray and pred a jax"):
+        DiceLoss("multiclass")(jax.numpy.zeros((2, 3, 4)), np.zeros((2, 4), dtype=int))
+
+
+def test_statistics_are_a_pytree(jax: ModuleType) -> None:
+    loss = FEW[-1]
+    x, t, _ = arrays(jax, loss)
+    whole = loss.statistics(x, t)
+    leaves, shape = jax.tree.flatten(whole)
+    assert len(leaves) == len(whole.arrays)
+    assert jax.tree.unflatten(shape, leaves).loss == loss
+    doubled = jax.tree.map(lambda a: 2 * a, whole)
+    close(loss.from_statistics(doubled), loss.from_statistics(whole + whole))
+
+    @jax.jit
+    def through(z: Any, t: Any) -> Any:
+        return loss.statistics(z, t)
+
+    close(jax.jit(loss.from_statistics)(through(x, t)), loss(x, t))
+    scanned, _ = jax.lax.scan(
+        lambda held, z: (held + loss.statistics(z[None], t[:1]), None),
+        jax.tree.map(jax.numpy.zeros_like, whole),
+        x,
+    )
+    close(loss.from_statistics(scanned), loss(x, jax.numpy.stack([t[0], t[0]])))
+
+
+def test_the_exact_loss_of_shards(jax: ModuleType) -> None:
+    """psum of the statistics within a mapped axis gives value and gradient of the whole."""
+    loss = FEW[-1]
+    x, t, _ = arrays(jax, loss)
+
+    def shard(z: Any, labels: Any) -> Any:
+        own = loss.statistics(z[None], labels[None])
+        whole = own.map(lambda a: jax.lax.psum(a, "devices"))
+        return loss.value_and_grad(z[None], labels[None], statistics=whole)
+
+    values, gradients = jax.vmap(shard, axis_name="devices")(x, t)
+    expected, slopes = loss.value_and_grad(x, t)
+    close(values, np.full(2, np.asarray(expected)))
+    close(gradients[:, 0], slopes, rtol=1e-11)
+
+
+def test_within_a_scan_and_a_checkpoint(jax: ModuleType) -> None:
+    loss = FEW[-1]
+    x, t, _ = arrays(jax, loss)
+
+    def descend(z: Any, _: Any) -> Any:
+        value, gradient = jax.value_and_grad(jax.checkpoint(loss))(z, t)
+        return z - gradient, value
+
+    _, values = jax.lax.scan(descend, x, None, length=5)
+    assert (np.diff(np.asarray(values)) < 0).all()
+
+
+def test_data_on_a_chosen_device(jax: ModuleType) -> None:
+    device = jax.devices("cpu")[0]
+    x, t, _ = arrays(jax, FEW[0])
+    value, gradient = FEW[0].value_and_grad(jax.device_put(x, device), jax.device_put(t, device))
+    assert value.device == gradient.device == device
+
+
+def test_both_bit_widths_in_one_process(jax: ModuleType) -> None:
+    """A loss compiled with 64 bits is not reused without, and the other way round."""
+    loss = DiceLoss("multiclass")
+    pred, labels = np.random.default_rng(8).normal(size=(1, 3, 6)), np.zeros((1, 6), dtype=int)
+    for bits in (True, False, True):
+        with jax.enable_x64(bits):
+            value = loss(jax.numpy.asarray(pred), jax.numpy.asarray(labels))
+            assert value.dtype == (np.float64 if bits else np.float32)
