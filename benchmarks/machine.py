@@ -46,6 +46,30 @@ def describe() -> dict[str, Any]:
     }
 
 
+class Neighbours:
+    """How many cores other processes keep busy, from the kernel's counters."""
+
+    def __init__(self) -> None:
+        self._begin = self._now()
+
+    def cores(self) -> float | None:
+        """The average since the beginning; None where the kernel does not say."""
+        if self._begin is None or (now := self._now()) is None:
+            return None
+        passed, busy, own = (b - a for a, b in zip(self._begin, now, strict=True))
+        return round(max(busy - own, 0.0) / max(passed, 1e-9), 2)
+
+    @staticmethod
+    def _now() -> tuple[float, float, float] | None:
+        """Seconds passed, busy on all cores, and of this process."""
+        try:
+            ticks = list(map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]))
+        except OSError:
+            return None
+        busy = (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+        return time.perf_counter(), busy, time.process_time()
+
+
 def copy_bandwidth(device: str = "cpu") -> float:
     """The bytes per second that a copy between two old buffers reads and writes."""
     try:

@@ -24,7 +24,9 @@ def times(job: Job) -> Iterator[dict[str, Any]]:
     for step in job.passes:
         row = {**head(job, step), **_facts(field)}
         if field.contenders:
+            neighbours = machine.Neighbours()
             samples = interleave(field.contenders, step, job.effort)
+            row["others"] = neighbours.cores()
             row |= {"seconds": medians(samples), "floor_seconds": _floor(job, step)}
             row |= {"rounds": len(next(iter(samples.values()))), **against(samples)}
         yield row

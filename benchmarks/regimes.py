@@ -19,6 +19,8 @@ _KEEPING = {
 }
 """glibc: nothing is mapped on its own and given back, so that fresh buffers are old memory."""
 
+_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "torch"}
+
 
 @dataclass(frozen=True, order=True)
 class Regime:
@@ -35,7 +37,7 @@ class Regime:
     def environment(self) -> dict[str, str]:
         """The environment of a process under this allocator."""
         plain = {k: v for k, v in os.environ.items() if k not in _KEEPING}
-        return {**plain, **(_KEEPING if self.allocator == "keeping" else {})}
+        return {**plain, **_QUIET, **(_KEEPING if self.allocator == "keeping" else {})}
 
     @contextmanager
     def working(self) -> Iterator[None]:

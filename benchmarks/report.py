@@ -56,8 +56,16 @@ def _tables(rows: list[Row]) -> list[str]:
     parts = ["## Time over that of the fastest peer"] if rows else []
     for (runner, load, allocator, step, dtype), found in _groups(rows, group):
         title = f"{runner}, {_PASS[step]}, {DTYPES[dtype]}, {Regime(allocator, load)}"
-        parts.append(f"### {title}\n\n{_grid(found, _ratio)}")
+        parts.append(f"### {title}\n\n{_others(found)}{_grid(found, _ratio)}")
     return parts
+
+
+def _others(rows: list[Row]) -> str:
+    """What other processes took meanwhile: an idle machine is one where this is 0."""
+    cores = [row["others"] for row in rows if row.get("others") is not None]
+    if not cores:
+        return ""
+    return f"Other processes took {min(cores):.1f} to {max(cores):.1f} cores meanwhile.\n\n"
 
 
 def _ratio(row: Row) -> str:

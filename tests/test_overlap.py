@@ -189,5 +189,24 @@ def test_fifty_digits(xp: Library, loss: Any, mode: str, dtype: str) -> None:
     assert float(value) == pytest.approx(expected, rel=4 * float(np.finfo(dtype).eps))
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("logit", [-40.0, -16.0, -8.0, 8.0, 16.0, 40.0])
+def test_logarithm_of_the_score_at_both_ends(xp: Library, logit: float, dtype: str) -> None:
+    """−ln((score + ε)/(1 + ε)) keeps its digits where the score is next to 0, and to 1."""
+    p = exact.sigmoid(np.array([[logit]]))[0][0]
+    mp = exact.mp
+    score = 2 * p / (p + 1)
+    epsilon = mp.mpf("1e-7")
+    expected = -mp.log((score + epsilon) / (1 + epsilon))
+    loss = DiceLoss("binary", log_loss=True)
+    x, t = xp.asarray(np.array([[logit]]), dtype), xp.asarray(np.array([[1]]))
+    value, gradient = loss.value_and_grad(x, t)
+    tolerance = 8 * float(np.finfo(dtype).eps)
+    # next to a perfect score the rounding of p itself remains
+    assert float(value) == pytest.approx(float(expected), rel=tolerance, abs=tolerance / 8)
+    slope = -1 / (score + epsilon) * 2 / (1 + p) ** 2 * p * (1 - p)
+    assert xp.to_numpy(gradient)[0, 0] == pytest.approx(float(slope), rel=2 * tolerance)
+
+
 def test_iou_loss_is_jaccard_loss() -> None:
     assert IoULoss is JaccardLoss

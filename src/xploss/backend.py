@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from .tiles import Block, Grid
 
 
+TINY = 1e-30
+"""Keeps square roots away from 0 and from denormal numbers, where some processors are slow."""
+
+
 class Backend:
     """The generic backend: any namespace that array-api-compat recognises, on one thread."""
 
@@ -282,6 +286,23 @@ class Backend:
         return self.xp.sum(x if weight is None else x * weight, axis=-1, dtype=dtype)
 
     # histograms
+
+    def place_errors(self, errors: Array, bins: int, hinge: bool) -> Array:
+        """The place of errors in [0, bins]: by the square root of the odds e/(1 − e).
+
+        The bins are fine near 0 and 1, where trained predictions are, and 2/bins wide at 1/2.
+        The odds of a hinge error are the error itself, so that the bins cover [0, ∞).
+        """
+        xp = self.xp
+        low = xp.sqrt(errors + TINY)
+        high = 1 if hinge else xp.sqrt(xp.abs(1 - errors) + TINY)
+        return low / (low + high) * bins
+
+    def bin_errors(self, errors: Array, bins: int, hinge: bool) -> tuple[Array, Array]:
+        """The bin of each error, and its place within the bin."""
+        place = self.place_errors(errors, bins, hinge)
+        whole = self.whole_part(place, bins - 1)
+        return whole, place - self.xp.astype(whole, place.dtype)
 
     def whole_part(self, x: Array, most: int) -> Array:
         """Numbers of at least 0 as integers of at most `most`; NaN as any of them."""

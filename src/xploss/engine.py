@@ -49,8 +49,6 @@ class Walk:
         whole = any(t.whole for *_, t in self.terms)
         size = samples * classes * pixels
         limit = size if whole else self.backend.tile_limit(self.laid.pred, size)
-        if not whole and any(t.accumulates for *_, t in self.terms):
-            limit = max(limit >> 2, 1)
         return Grid(samples, classes, pixels, limit)
 
     def tile(self, block: Block) -> tuple[Activation, dict[int | None, Reading]]:
@@ -75,10 +73,12 @@ class Walk:
         weight = None if self.laid.weight is None else b.cut(self.laid.weight, block)
         part = replace(self.laid, pred=x, target=target, weight=weight)
         readings: dict[int | None, Reading] = {}
-        dead: Array | None = None
-        for position, ignore in enumerate(dict.fromkeys(t.ignore_index for *_, t in self.terms)):
+        gone: list[Array | None] = []
+        for ignore in dict.fromkeys(t.ignore_index for *_, t in self.terms):
             readings[ignore], out = self._reading(part, ignore)
-            dead = out if position == 0 or out is None or dead is None else dead & out
+            gone.append(out)
+        # what no term reads may be anything; what one term leaves out another may need
+        dead = _everywhere(gone)
         if dead is not None:
             x = b.xp.where(dead, b.xp.zeros_like(x), x)
         return self._activation(x), readings
@@ -219,6 +219,17 @@ class Walk:
         return self.backend.fill(
             self.grid, pulled, pred.dtype, lambda: self.backend.xp.empty_like(pred)
         )
+
+
+def _everywhere(masks: Sequence[Array | None]) -> Array | None:
+    """Where all masks hold; None, a mask that holds nowhere, if one of them is."""
+    held = [mask for mask in masks if mask is not None]
+    if len(held) < len(masks):
+        return None
+    both = held[0]
+    for mask in held[1:]:
+        both = both & mask
+    return both
 
 
 class Problem:

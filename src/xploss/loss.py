@@ -181,7 +181,10 @@ class WeightedSum(Loss):
         return self._terms
 
     def __repr__(self) -> str:
-        parts = [f"{term!r}" if f == 1 else f"{f:g} * {term!r}" for f, term in self.terms]
+        parts = [
+            f"{term!r}" if factor == 1 else f"{_short(factor)} * {term!r}"
+            for factor, term in self.terms
+        ]
         return " + ".join(parts)
 
 
@@ -355,3 +358,9 @@ class Term(Loss):
 
 
 _MODES = ("binary", "multiclass", "multilabel")
+
+
+def _short(number: float) -> str:
+    """The shortest text that reads back as the number."""
+    text = f"{number:g}"
+    return text if float(text) == number else repr(number)

@@ -11,7 +11,7 @@ import torch
 
 from .. import _xp
 from .._xp import Array, Device, Dtype, Namespace
-from ..backend import Backend
+from ..backend import TINY, Backend
 from ..engine import Problem
 from ..threads import CALMING, Workers
 
@@ -222,7 +222,7 @@ class EagerBackend(TorchBackend):
         if not self.on_host(x):
             return 1 << 24
         # a tile is to be small beside the array, with all that is computed from it
-        return min(self.tile_elements, max(size >> 6, 1 << 15))
+        return min(self.tile_elements, max(size >> 5, 1 << 15))
 
     def workers(self) -> int:
         return int(torch.get_num_threads())
@@ -301,6 +301,18 @@ class EagerBackend(TorchBackend):
         size.scatter_add_(0, flat, one)
         total.scatter_add_(0, flat, value)
         return held
+
+    def place_errors(self, errors: Array, bins: int, hinge: bool) -> Array:
+        low = torch.add(errors, TINY).sqrt_()
+        if hinge:
+            return low.div_(low + 1).mul_(bins)
+        high = torch.sub(errors, 1).abs_().add_(TINY).sqrt_().add_(low)
+        return low.div_(high).mul_(bins)
+
+    def bin_errors(self, errors: Array, bins: int, hinge: bool) -> tuple[Array, Array]:
+        place = self.place_errors(errors, bins, hinge)
+        whole = place.to(torch.int32).clamp_(0, bins - 1)
+        return whole, place.sub_(whole)
 
     def sum_pixels(self, x: Array, weight: Array | None, dtype: Dtype) -> Array:
         # the float32 sum over adjacent pixels is a cascade: its error does not grow with them

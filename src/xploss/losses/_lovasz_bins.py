@@ -8,22 +8,6 @@ if TYPE_CHECKING:
     from .._xp import Array
     from ..backend import Backend
 
-TINY = 1e-30
-"""Keeps square roots away from 0 and from denormal numbers, where some processors are slow."""
-
-
-def position(backend: Backend, errors: Array, bins: int, hinge: bool) -> Array:
-    """The place of errors in [0, bins]: by the square root of the odds e/(1 − e).
-
-    The bins are fine near 0 and 1, where trained predictions are, and 2/bins wide at 1/2. The
-    odds of a hinge error are the error itself, so that the bins cover [0, ∞).
-    """
-    xp = backend.xp
-    low = xp.sqrt(errors + TINY)
-    high = 1 if hinge else xp.sqrt(xp.abs(1 - errors) + TINY)
-    return low / (low + high) * bins
-
-
 def weights_of_bins(size: Array, backend: Backend) -> tuple[Array, Array]:
     """The mean weight of an element of each bin, and the weight's change across the bin.
 
@@ -72,7 +56,7 @@ def tables(
     filled = size > 0
     average = total / xp.where(filled, size, xp.ones_like(size))
     narrow = xp.astype(average, xp.float64 if bits == 64 else xp.float32, copy=False)
-    place = xp.astype(position(backend, narrow, bins, hinge), total.dtype, copy=False)
+    place = xp.astype(backend.place_errors(narrow, bins, hinge), total.dtype, copy=False)
     start = mean - rise * (place - backend.constant(range(bins), total))
     start = xp.where(filled, start, xp.zeros_like(start))
     # foreground errors fall as p rises

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from .. import parameters
 from ..loss import Term
-from ._lovasz_bins import position, tables, weights_of_bins
+from ._lovasz_bins import tables, weights_of_bins
 from ._lovasz_order import weights_of_order
 from .overlap import share_of_classes
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from ..backend import Backend
     from ..reading import Reading
 
+CHUNK = 1 << 15
+"""Classes are scored together as long as they have no more bins than this."""
 SMALL = 1 << 14
 """Up to so many pixels per class, sorting costs no more than a histogram, and is exact."""
 
@@ -154,9 +156,7 @@ class LovaszLoss(Term):
     def _index(self, errors: Array, reading: Reading) -> tuple[Array, Array]:
         """Each error's place in a histogram (R, C, 2, bins), and its place within the bin."""
         b, xp, bins = reading.backend, reading.backend.xp, self.count
-        place = position(b, errors, bins, self.hinge)
-        bin_ = b.whole_part(place, bins - 1)
-        within = place - xp.astype(bin_, place.dtype)
+        bin_, within = b.bin_errors(errors, bins, self.hinge)
         samples, classes = errors.shape[:2]
         index = bin_ + 2 * bins * _counting(b, classes, bin_)[None, :, None]
         if self.per_image and samples > 1:
@@ -173,15 +173,29 @@ class LovaszLoss(Term):
             losses, mass, size = statistics
             slopes: tuple[Array, ...] = (xp.ones_like(losses),)
         else:
-            size_of_bins, total = statistics
-            size_of_bins = xp.astype(size_of_bins, total.dtype)
-            mean, rise = weights_of_bins(size_of_bins, backend)
-            losses = xp.sum(mean * total, axis=(2, 3))
-            mass = xp.sum(size_of_bins[:, :, 1, :], axis=2)
-            size = mass + xp.sum(size_of_bins[:, :, 0, :], axis=2)
-            slopes = tables(size_of_bins, total, mean, rise, backend, bits, self.hinge)
+            classes, step = statistics[0].shape[1], max(1, CHUNK // self.count)
+            scores = [
+                self._score_bins(*(s[:, c : c + step, ...] for s in statistics), backend, bits)
+                for c in range(0, classes, step)
+            ]
+            losses, mass, size, *slopes_ = (
+                xp.concat(parts, axis=1) for parts in zip(*scores, strict=True)
+            )
+            slopes = tuple(slopes_)
         weights = backend.constant(self.weights(losses.shape[1]), losses)[None, :]
         return losses, share_of_classes(self, weights, mass, size, backend), slopes
+
+    def _score_bins(
+        self, size: Array, total: Array, backend: Backend, bits: int
+    ) -> tuple[Array, ...]:
+        """Loss, Σ w·t, Σ w, and the tables of some classes from their bins, (R, C, 2, bins)."""
+        xp = backend.xp
+        size = xp.astype(size, total.dtype)
+        mean, rise = weights_of_bins(size, backend)
+        loss = xp.sum(mean * total, axis=(2, 3))
+        mass = xp.sum(size[:, :, 1, :], axis=2)
+        valid = mass + xp.sum(size[:, :, 0, :], axis=2)
+        return loss, mass, valid, *tables(size, total, mean, rise, backend, bits, self.hinge)
 
     def pull(self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]) -> None:
         b = reading.backend

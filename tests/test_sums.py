@@ -1,0 +1,120 @@
+"""Weighted sums of losses: the operators, and how they read."""
+
+import pickle
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, JaccardLoss
+
+from .cases import draw
+from .libraries import Library
+
+DICE, FOCAL = DiceLoss("multiclass"), FocalLoss("multiclass", gamma=1.5)
+
+
+def test_operators_build_one_flat_sum() -> None:
+    loss = 2 * (DICE + 0.5 * FOCAL) / 4 + FOCAL
+    assert loss.terms == ((0.5, DICE), (0.25, FOCAL), (1.0, FOCAL))
+    assert sum([DICE, FOCAL]) == DICE + FOCAL
+    assert sum([DICE]) == DICE
+    assert DICE * 2 == 2 * DICE
+    assert (DICE * Fraction(1, 4)).terms == ((0.25, DICE),)
+    assert (np.float32(0.5) * DICE).terms == ((0.5, DICE),)
+    assert (-1 * DICE).terms == ((-1.0, DICE),)
+
+
+@pytest.mark.parametrize(
+    ("loss", "text"),
+    [
+        (DICE + FOCAL, "DiceLoss('multiclass') + FocalLoss('multiclass', gamma=1.5)"),
+        (DICE + 0.5 * FOCAL, "DiceLoss('multiclass') + 0.5 * FocalLoss('multiclass', gamma=1.5)"),
+        (3 * DICE, "3 * DiceLoss('multiclass')"),
+        (DICE / 3, f"{1 / 3!r} * DiceLoss('multiclass')"),
+    ],
+)
+def test_repr_reads_as_the_expression(loss: Any, text: str) -> None:
+    assert repr(loss) == text
+    assert eval(repr(loss)) == loss
+
+
+def test_a_sum_is_a_value() -> None:
+    loss = DICE + 0.5 * FOCAL
+    assert loss == DICE + FOCAL / 2
+    assert hash(loss) == hash(DICE + FOCAL / 2)
+    assert loss != FOCAL / 2 + DICE
+    assert pickle.loads(pickle.dumps(loss)) == loss
+
+
+@pytest.mark.parametrize("other", [1, 0.5, "dice", None, [1], True])
+def test_only_losses_are_added(other: Any) -> None:
+    with pytest.raises(TypeError):
+        DICE + other
+    with pytest.raises(TypeError):
+        other - DICE
+
+
+@pytest.mark.parametrize("factor", ["2", None, True, [2], DICE, 1j])
+def test_only_numbers_multiply(factor: Any) -> None:
+    with pytest.raises(TypeError):
+        factor * DICE
+    with pytest.raises(TypeError):
+        DICE / factor
+
+
+@pytest.mark.parametrize("factor", [float("nan"), float("inf")])
+def test_factors_are_finite(factor: float) -> None:
+    with pytest.raises(ValueError, match="factor of a loss is (nan|inf); expected a finite"):
+        factor * DICE
+    with pytest.raises(ValueError, match="divisor of a loss is 0; expected a finite number"):
+        DICE / 0
+
+
+def test_value_and_gradient_are_the_sums(xp: Library) -> None:
+    """Over modes, ignore labels, averages and activations alike."""
+    parts = [
+        (1.0, DICE),
+        (0.5, FocalLoss("multiclass", ignore_index=1)),
+        (-2.0, CrossEntropyLoss("multilabel", classes=(0, 2))),
+        (3.0, JaccardLoss("multilabel", per_image=True, ignore_index=0)),
+        (1.0, CrossEntropyLoss("multiclass", class_weights=(3, 2, 1), ignore_index=1)),
+    ]
+    pred, target, weight = draw(DICE, seed=1, weighted=True)
+    x, t, w = xp.asarray(pred), xp.asarray(target), xp.asarray(weight)
+    loss = sum(factor * part for factor, part in parts)
+    value, gradient = loss.value_and_grad(x, t, weight=w)
+    alone = [(f, *part.value_and_grad(x, t, weight=w)) for f, part in parts]
+    expected = sum(f * xp.to_numpy(v) for f, v, _ in alone)
+    slopes = sum(f * xp.to_numpy(g) for f, _, g in alone)
+    np.testing.assert_allclose(xp.to_numpy(value), expected, rtol=1e-13)
+    np.testing.assert_allclose(xp.to_numpy(gradient), slopes, rtol=1e-11, atol=1e-16)
+    if xp.differentiates:
+        auto = xp.autodiff(lambda z: loss(z, t, weight=w), x)
+        np.testing.assert_allclose(xp.to_numpy(auto), slopes, rtol=1e-11, atol=1e-16)
+
+
+def test_terms_of_equal_shape_add(xp: Library) -> None:
+    """reduction="none" throughout: the maps of pixels are added."""
+    one = CrossEntropyLoss("multiclass", reduction="none")
+    two = FocalLoss("multiclass", reduction="none", ignore_index=2)
+    pred, target, _ = draw(DICE, seed=2)
+    x, t = xp.asarray(pred), xp.asarray(target)
+    found = (one + 2 * two)(x, t)
+    expected = xp.to_numpy(one(x, t)) + 2 * xp.to_numpy(two(x, t))
+    np.testing.assert_allclose(xp.to_numpy(found), expected, rtol=1e-14)
+    classes = DiceLoss("multiclass", reduction="none") + JaccardLoss("multiclass", reduction="none")
+    assert tuple(classes(x, t).shape) == (3,)
+
+
+def test_binary_terms_with_other_class_axes(xp: Library) -> None:
+    """Each term reads the arrays for itself: (N, H, W, 1) is binary however it is laid out."""
+    rng = np.random.default_rng(3)
+    pred, target = rng.normal(size=(2, 3, 4, 1)), rng.integers(0, 2, (2, 3, 4))
+    x, t = xp.asarray(pred), xp.asarray(target)
+    loss = DiceLoss("binary", class_axis=-1) + FocalLoss("multilabel", class_axis=-1)
+    value = loss(x, xp.asarray(target[..., None]))
+    alone = DiceLoss("binary", class_axis=-1)(x, t)
+    focal = FocalLoss("multilabel", class_axis=-1)(x, xp.asarray(target[..., None]))
+    np.testing.assert_allclose(float(value), float(alone) + float(focal), rtol=1e-14)
