@@ -1,6 +1,8 @@
 """One property per identity that the losses promise."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -21,12 +23,22 @@ from xploss import (
 
 from .libraries import Library
 
-# few shapes, because JAX compiles for each
+# few shapes, because JAX compiles for each even without jit
 SHAPES = st.sampled_from([(2, 3, 4), (1, 4, 2, 3)])
 SEEDS = st.integers(0, 2**32 - 1)
 MODES = st.sampled_from(["multiclass", "multilabel"])
 OVERLAPS = st.sampled_from(["min", "product", "squared"])
 SCALES = st.sampled_from([0.1, 1.0, 10.0])
+
+
+@pytest.fixture(autouse=True)
+def uncompiled(xp: Library) -> Iterator[None]:
+    """JAX op by op, because compiling every loss for every shape takes minutes."""
+    if xp.family != "jax":
+        yield
+        return
+    with import_module("jax").disable_jit():
+        yield
 
 
 class Drawn:

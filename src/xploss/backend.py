@@ -30,6 +30,8 @@ class Backend:
 
     name: ClassVar[str] = "generic"
     tile_elements: ClassVar[int] = 1 << 18
+    traces: ClassVar[bool] = False
+    """Whether arrays are walked in one piece, as a compiler wants it that fuses operations."""
     keeps_tiles: ClassVar[bool] = True
     """Whether a single small tile may be kept from measure to pull."""
 
@@ -298,11 +300,17 @@ class Backend:
         high = 1 if hinge else xp.sqrt(xp.abs(1 - errors) + TINY)
         return low / (low + high) * bins
 
-    def bin_errors(self, errors: Array, bins: int, hinge: bool) -> tuple[Array, Array]:
-        """The bin of each error, and its place within the bin."""
+    def hinge(self, z: Array, t: Array) -> Array:
+        """The hinge errors max(0, 1 − (2t − 1)·z)."""
+        return self.maximum(1 + (1 - 2 * t) * z, 0.0)
+
+    def bin_errors(
+        self, errors: Array, bins: int, hinge: bool, within: bool = False
+    ) -> tuple[Array, Array | None]:
+        """The bin of each error, and with `within` its place within the bin."""
         place = self.place_errors(errors, bins, hinge)
         whole = self.whole_part(place, bins - 1)
-        return whole, place - self.xp.astype(whole, place.dtype)
+        return whole, place - self.xp.astype(whole, place.dtype) if within else None
 
     def whole_part(self, x: Array, most: int) -> Array:
         """Numbers of at least 0 as integers of at most `most`; NaN as any of them."""
@@ -318,11 +326,12 @@ class Backend:
         shape: tuple[int, ...],
         held: Measured | None,
         dtype: Dtype,
+        past: bool,
     ) -> Measured:
         """The number (or Σ weight) and Σ weight·values of each index, of `shape`, plus `held`.
 
-        By the standard alone: the values are sorted by index, and running sums differenced. An
-        index one past the end counts nowhere.
+        By the standard alone: the values are sorted by index, and running sums differenced. With
+        `past`, an index may be one past the end, and counts nowhere.
         """
         xp, length = self.xp, math.prod(shape)
         flat = xp.reshape(index, (-1,))

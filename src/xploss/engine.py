@@ -46,6 +46,8 @@ class Walk:
     @lazy
     def grid(self) -> Grid:
         samples, classes, pixels = self.laid.sizes
+        if self.backend.traces:
+            return Grid(samples, classes, pixels, None)
         whole = any(t.whole for *_, t in self.terms)
         size = samples * classes * pixels
         limit = size if whole else self.backend.tile_limit(self.laid.pred, size)
@@ -63,8 +65,10 @@ class Walk:
     def _small(self) -> bool:
         """Whether the arrays are one small tile, which is kept from measure to pull."""
         samples, classes, pixels = self.laid.sizes
-        size = samples * classes * pixels
-        return self.backend.keeps_tiles and size <= min(self.grid.elements, KEPT)
+        limit = self.grid.elements
+        if limit is None or not self.backend.keeps_tiles:
+            return False
+        return samples * classes * pixels <= min(limit, KEPT)
 
     def _tile(self, block: Block) -> tuple[Activation, dict[int | None, Reading]]:
         b, dtype = self.backend, self.backend.compute_dtype(self.laid.pred.dtype)
@@ -309,15 +313,17 @@ class Problem:
         return tuple(self.backend.scored(slope, self.pred, self.dtype) for slope in slopes)
 
 
-def check_cotangent(backend: Backend, value: Array, cotangent: Array | None) -> None:
-    """Raise unless `cotangent` is an array of floats in the shape of the value."""
+def check_cotangent(
+    backend: Backend, value: Array | None, cotangent: Array | None
+) -> None:
+    """Raise unless `cotangent` is an array of floats, in the shape of the value if it is known."""
     if cotangent is None:
         return
     if not backend.owns(cotangent) or not backend.isdtype(cotangent, "real floating"):
         raise TypeError(
             f"cotangent is {cotangent!r}; expected an array of floats of the library of pred"
         )
-    if tuple(cotangent.shape) != tuple(value.shape):
+    if value is not None and tuple(cotangent.shape) != tuple(value.shape):
         raise ValueError(
             f"cotangent has shape {tuple(cotangent.shape)}; expected that of the value, "
             f"{tuple(value.shape)}"

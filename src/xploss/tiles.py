@@ -31,11 +31,13 @@ class Grid:
     samples: int
     classes: int
     pixels: int
-    elements: int
+    elements: int | None
+    """The most that a block may hold; None for one block, whose sizes may be symbols."""
 
     @property
     def step(self) -> tuple[int, int]:
         """The samples and pixels of a full block of at most `elements` elements."""
+        assert self.elements is not None
         per_sample = self.classes * self.pixels
         if per_sample <= self.elements:
             return max(1, min(self.samples, self.elements // max(per_sample, 1))), self.pixels
@@ -44,6 +46,9 @@ class Grid:
 
     def by_samples(self) -> Iterator[list[Block]]:
         """The blocks of each range of samples."""
+        if self.elements is None:
+            yield [Block(0, self.samples, 0, self.pixels)]
+            return
         samples, pixels = self.step
         for sample in range(0, self.samples, samples):
             k = min(samples, self.samples - sample)

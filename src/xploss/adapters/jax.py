@@ -67,6 +67,7 @@ class JaxBackend(Backend):
         shape: tuple[int, ...],
         held: Measured | None,
         dtype: Dtype,
+        past: bool,
     ) -> Measured:
         length, flat = math.prod(shape), index.reshape(-1)
         value, one = values.reshape(-1).astype(dtype), jnp.ones_like(flat)
@@ -155,6 +156,7 @@ class JaxBackend(Backend):
         statistics: Sequence[Measured] | None,
     ) -> tuple[Array, Array]:
         self._check(loss, pred, target, weight)
+        check_cotangent(self, None, cotangent)
         found: tuple[Array, Array] = _value_and_grad(
             loss, pred, target, weight, cotangent, statistics
         )

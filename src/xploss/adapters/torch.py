@@ -49,6 +49,7 @@ class TorchBackend(Backend):
     """torch tensors, by functions that autograd, torch.func and torch.compile can trace."""
 
     name = "torch"
+    traces = True
 
     def owns(self, x: Array) -> bool:
         return isinstance(x, torch.Tensor)
@@ -85,8 +86,11 @@ class TorchBackend(Backend):
         low, high = torch.aminmax(x)
         return float(low), float(high)
 
-    def tile_limit(self, x: Array, size: int) -> int:
-        return size
+    def cut(self, x: Array, block: Block) -> Array:
+        return x
+
+    def rows(self, x: Array, block: Block) -> Array:
+        return x
 
     def maximum(self, x: Array, value: float) -> Array:
         return torch.clamp(x, min=value)
@@ -135,6 +139,7 @@ class TorchBackend(Backend):
         shape: tuple[int, ...],
         held: Measured | None,
         dtype: Dtype,
+        past: bool,
     ) -> Measured:
         length, flat = math.prod(shape), index.reshape(-1)
         value = values.reshape(-1).to(dtype)
@@ -215,6 +220,14 @@ class EagerBackend(TorchBackend):
         super().__init__(xp)
         self._graph = graph
 
+    traces = False
+
+    def cut(self, x: Array, block: Block) -> Array:
+        return Backend.cut(self, x, block)
+
+    def rows(self, x: Array, block: Block) -> Array:
+        return Backend.rows(self, x, block)
+
     def concrete(self, x: Array) -> bool:
         return True
 
@@ -284,6 +297,7 @@ class EagerBackend(TorchBackend):
         shape: tuple[int, ...],
         held: Measured | None,
         dtype: Dtype,
+        past: bool,
     ) -> Measured:
         if held is None:
             kind = torch.int64 if weight is None else dtype
@@ -295,7 +309,7 @@ class EagerBackend(TorchBackend):
             value.mul_(one)
         else:
             one = torch.ones((), dtype=torch.int64, device=flat.device).expand(flat.shape)
-        if int(flat.max()) >= size.shape[0]:
+        if past:
             counts = flat < size.shape[0]
             flat, one, value = flat[counts], one[counts], value[counts]
         size.scatter_add_(0, flat, one)
@@ -309,10 +323,16 @@ class EagerBackend(TorchBackend):
         high = torch.sub(errors, 1).abs_().add_(TINY).sqrt_().add_(low)
         return low.div_(high).mul_(bins)
 
-    def bin_errors(self, errors: Array, bins: int, hinge: bool) -> tuple[Array, Array]:
+    def hinge(self, z: Array, t: Array) -> Array:
+        return torch.mul(t, -2).add_(1).mul_(z).add_(1).clamp_(min=0)
+
+    def bin_errors(
+        self, errors: Array, bins: int, hinge: bool, within: bool = False
+    ) -> tuple[Array, Array | None]:
         place = self.place_errors(errors, bins, hinge)
-        whole = place.to(torch.int32).clamp_(0, bins - 1)
-        return whole, place.sub_(whole)
+        # look-ups take 32-bit indices, counting does not
+        whole = place.to(torch.int32 if within else torch.int64).clamp_(0, bins - 1)
+        return whole, place.sub_(whole) if within else None
 
     def sum_pixels(self, x: Array, weight: Array | None, dtype: Dtype) -> Array:
         # the float32 sum over adjacent pixels is a cascade: its error does not grow with them

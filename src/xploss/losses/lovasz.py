@@ -129,7 +129,7 @@ class LovaszLoss(Term):
         """The errors, (k, C, m)."""
         b = reading.backend
         if self.hinge:
-            return b.maximum(1 + (1 - 2 * reading.truth) * activation.x, 0.0)
+            return b.hinge(activation.x, reading.truth)
         if reading.labels is None:
             return b.xp.abs(reading.truth - activation.p)
         return b.put_at(activation.p, reading.place, 1 - activation.true(reading))
@@ -144,26 +144,28 @@ class LovaszLoss(Term):
         if self.method == "sort":
             return weights_of_order(self, activation, reading).statistics
         errors = self.errors(activation, reading)
-        index, _ = self._index(errors, reading)
+        index = self._index(b.bin_errors(errors, self.count, self.hinge)[0], reading)
         samples = errors.shape[0] if self.per_image else 1
         shape = (samples, reading.classes, 2, self.count)
         if reading.weight is not None:
             end = b.xp.full_like(index, math.prod(shape))
             index = b.xp.where(reading.weight > 0, index, end)
         weight = reading.weight if reading.weighted else None
-        return b.histogram(index, errors, weight, shape, held, reading.accumulator)
+        past = reading.weight is not None
+        return b.histogram(index, errors, weight, shape, held, reading.accumulator, past)
 
-    def _index(self, errors: Array, reading: Reading) -> tuple[Array, Array]:
-        """Each error's place in a histogram (R, C, 2, bins), and its place within the bin."""
+    def _index(self, index: Array, reading: Reading) -> Array:
+        """The place of each error in a histogram (R, C, 2, bins), from its bin."""
         b, xp, bins = reading.backend, reading.backend.xp, self.count
-        bin_, within = b.bin_errors(errors, bins, self.hinge)
-        samples, classes = errors.shape[:2]
-        index = bin_ + 2 * bins * _counting(b, classes, bin_)[None, :, None]
+        samples, classes = index.shape[:2]
+        if classes > 1:
+            index += 2 * bins * _counting(b, classes, index)[None, :, None]
         if self.per_image and samples > 1:
-            index = index + 2 * bins * classes * _counting(b, samples, bin_)[:, None, None]
+            index += 2 * bins * classes * _counting(b, samples, index)[:, None, None]
         if reading.labels is None:
-            return index + bins * xp.astype(reading.truth > 0.5, index.dtype), within
-        return b.add_at(index, reading.place, xp.full_like(index[:, :1, :], bins)), within
+            index += xp.astype(bins * reading.truth, index.dtype)
+            return index
+        return b.add_at(index, reading.place, xp.full_like(index[:, :1, :], bins))
 
     def score(
         self, statistics: tuple[Array, ...], backend: Backend, bits: int
@@ -204,7 +206,8 @@ class LovaszLoss(Term):
             slope = order.slopes * slopes[0][:, :, None]
         else:
             errors = self.errors(activation, reading)
-            index, within = self._index(errors, reading)
+            bins, within = b.bin_errors(errors, self.count, self.hinge, within=True)
+            index = self._index(bins, reading)
             start, rise = slopes
             slope = b.look_up(start, index) + b.look_up(rise, index) * within
             if self.hinge:

@@ -1,0 +1,1 @@
+"""Defects that other loss libraries have, and the tests that ours has none of them."""
