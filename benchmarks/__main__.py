@@ -36,10 +36,11 @@ def _run(asked: argparse.Namespace) -> int:
         regimes=tuple(Regime(a, load) for load in asked.loads for a in asked.allocators),
         effort=Effort(rounds=asked.rounds, seconds=asked.seconds),
     )
-    results = run(plan)
-    if asked.add and (asked.out / "results.json").exists():
-        results = merged(_read(asked.out / "results.json"), results)
-    return _write(results, asked.out)
+    path = asked.out / "results.json"
+    earlier = _read(path) if asked.add and path.exists() else None
+    for results in run(plan):
+        _write(results if earlier is None else merged(earlier, results), path)
+    return _show(asked.out)
 
 
 def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
@@ -53,12 +54,11 @@ def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return {**new, "absent": {**old["absent"], **new["absent"]}, "rows": kept + new["rows"]}
 
 
-def _write(results: dict[str, Any], out: Path) -> int:
-    out.mkdir(parents=True, exist_ok=True)
+def _write(results: dict[str, Any], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     rows = ",\n".join(json.dumps(row, ensure_ascii=False) for row in results["rows"])
     head = json.dumps({k: v for k, v in results.items() if k != "rows"}, indent=1)
-    (out / "results.json").write_text(f'{head[:-2]},\n "rows": [\n{rows}\n]}}\n')
-    return _show(out)
+    path.write_text(f'{head[:-2]},\n "rows": [\n{rows}\n]}}\n')
 
 
 def _plot(asked: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ from .runners import absence
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def run(plan: Plan) -> dict[str, Any]:
-    """Measure everything that can be measured here; what cannot is named with the reason."""
+def run(plan: Plan) -> Iterator[dict[str, Any]]:
+    """Measure what can be measured here and name what cannot; yields the results so far."""
     facts = machine.describe()
     gone = {name: why for name in plan.runners if (why := absence(name)) is not None}
     jobs = [job for job in plan.jobs() if job.runner not in gone]
@@ -30,8 +30,8 @@ def run(plan: Plan) -> dict[str, Any]:
         print(f"{suite}: {runner} ({regime})", file=sys.stderr, flush=True)
         with regime.working():
             rows += _memory(list(group)) if suite == "memory" else _ask(group, regime)
-    facts["load_average_after"] = machine.describe()["load_average"]
-    return {"machine": facts, "absent": gone, "rows": rows}
+        facts["load_average_after"] = machine.describe()["load_average"]
+        yield {"machine": facts, "absent": gone, "rows": rows}
 
 
 def _memory(jobs: list[Job]) -> list[dict[str, Any]]:

@@ -50,14 +50,14 @@ PLANS: dict[str, tuple[Step, ...]] = {
         Step("inductor", "float32", 700, 77),
     ),
     "jax": (
-        Step("jit", "float64", 2),
-        Step("jit", "float32", 2, 1),
-        Step("jit", "float16", 12),
-        Step("jit", "bfloat16", 12, 6),
-        Step("jit-autodiff", "float64", 12),
-        Step("jit-autodiff", "float32", 24, 12),
-        Step("eager", "float64", 24, 1),
-        Step("call", "float32", 24, 13),
+        Step("jit", "float64", 4),
+        Step("jit", "float32", 4, 2),
+        Step("jit", "float16", 24, 1),
+        Step("jit", "bfloat16", 24, 3),
+        Step("jit-autodiff", "float64", 24, 5),
+        Step("jit-autodiff", "float32", 48, 7),
+        Step("eager", "float64", 48, 9),
+        Step("call", "float32", 48, 11),
     ),
 }
 

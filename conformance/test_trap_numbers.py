@@ -222,8 +222,8 @@ def test_input_need_not_be_contiguous(xp: Library, kind: Any, mode: Any) -> None
     wide = xp.asarray(np.repeat(np.moveaxis(Z, 1, -1), 2, axis=1))
     pred = xp.namespace.permute_dims(wide, (0, 3, 1, 2)) if xp.family != "torch" else None
     pred = wide.permute(0, 3, 1, 2) if pred is None else pred
-    target = xp.asarray(np.repeat(T, 2, axis=1))[:, ::2]
-    found, gradient = kind(mode).value_and_grad(pred[:, :, ::2], target)
+    target = xp.asarray(np.repeat(T, 2, axis=1))[:, ::2, :]
+    found, gradient = kind(mode).value_and_grad(pred[:, :, ::2, :], target)
     expected, slope = both(xp, kind(mode), Z, T)
     equal(xp.to_numpy(found), expected)
     equal(xp.to_numpy(gradient), slope)

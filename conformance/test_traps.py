@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import xploss
-from conformance.traps.register import tests_by_row
+from conformance.traps import register
 from conformance.traps.rows import NOT_OURS, ROWS
 from conformance.traps.tools import (
     IGNORED,
@@ -327,6 +327,6 @@ def test_one_channel_has_a_gradient(xp: Library, kind: Any) -> None:
 
 def test_every_row_is_answered() -> None:
     """The rows of the marks, with those that no loss of ours can have, are all rows."""
-    answered = tests_by_row().keys()
+    answered = register.rows().keys()
     assert answered | NOT_OURS.keys() == ROWS.keys()
     assert not answered & NOT_OURS.keys()

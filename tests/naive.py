@@ -101,7 +101,10 @@ def _overlap(xp: Any, loss: Any, z: Array, t: Array, w: Array) -> Array:
         wrong = 1 - ratio
         losses = wrong if loss.gamma == 1 else xp.where(wrong > 0, wrong, 0 * wrong) ** loss.gamma
     weights = xp.stack(
-        [size[..., k] * 0 + f for k, f in enumerate(_per_class(loss.class_weights, size.shape[-1]))],
+        [
+            size[..., k] * 0 + f
+            for k, f in enumerate(_per_class(loss.class_weights, size.shape[-1]))
+        ],
         -1,
     )
     weights = xp.where(size > 0, weights, 0 * weights)

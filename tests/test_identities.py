@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xploss import (
@@ -33,10 +33,12 @@ SCALES = st.sampled_from([0.1, 1.0, 10.0])
 
 @pytest.fixture(autouse=True)
 def uncompiled(xp: Library) -> Iterator[None]:
-    """JAX op by op, because compiling every loss for every shape takes minutes."""
+    """JAX takes minutes, even op by op: in the long profile only (test_gradients.py has it)."""
     if xp.family != "jax":
         yield
         return
+    if settings.default.max_examples < 100:
+        pytest.skip(f"{xp.name}: with --hypothesis-profile=long only, for it compiles for minutes")
     with import_module("jax").disable_jit():
         yield
 
@@ -171,9 +173,7 @@ def test_permuting_classes_permutes_the_terms(xp: Library, shape: Any, seed: int
     value, _ = both(xp, plain, d.pred, d.soft)
     found, _ = both(xp, turned, d.pred[:, order], d.soft[:, order])
     np.testing.assert_allclose(found, value[order], rtol=1e-13)
-    chosen = DiceLoss(
-        "multiclass", reduction="none", classes=order, class_weights=weights[order]
-    )
+    chosen = DiceLoss("multiclass", reduction="none", classes=order, class_weights=weights[order])
     np.testing.assert_allclose(both(xp, chosen, d.pred, d.soft)[0], value[order], rtol=1e-13)
 
 

@@ -84,11 +84,13 @@ def test_garbage_in_the_target_of_a_pixel_without_weight(xp: Library, kind: Any)
     pred, target = RNG.normal(size=(2, 3, 6)), RNG.random((2, 3, 6))
     weight = np.ones((2, 6))
     weight[0, 2] = 0
-    expected = kind("multilabel").value_and_grad(*map(xp.asarray, (pred, target)), 
-        weight=xp.asarray(weight))
+    expected = kind("multilabel").value_and_grad(
+        *map(xp.asarray, (pred, target)), weight=xp.asarray(weight)
+    )
     target[0, :, 2] = np.nan
-    found = kind("multilabel").value_and_grad(*map(xp.asarray, (pred, target)),
-        weight=xp.asarray(weight))
+    found = kind("multilabel").value_and_grad(
+        *map(xp.asarray, (pred, target)), weight=xp.asarray(weight)
+    )
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_array_equal(xp.to_numpy(ours), xp.to_numpy(theirs))
 

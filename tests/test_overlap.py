@@ -157,9 +157,7 @@ def test_weights_per_class_by_hand(xp: Library) -> None:
 @pytest.mark.parametrize(
     ("overlap", "expected"), [("min", 0), ("product", 1 - 0.58 / 1.4), ("squared", 0)]
 )
-def test_soft_targets_equal_to_the_prediction(
-    xp: Library, overlap: Any, expected: float
-) -> None:
+def test_soft_targets_equal_to_the_prediction(xp: Library, overlap: Any, expected: float) -> None:
     p = np.array([[0.5, 0.2]])
     loss = DiceLoss("binary", from_logits=False, overlap=overlap)
     value, gradient = loss.value_and_grad(xp.asarray(p), xp.asarray(p))

@@ -103,7 +103,11 @@ def test_shared_parameters(
             'balance is .full.; expected a number, or "auto"',
         ),
         (lambda: CrossEntropyLoss("binary", balance=2), ValueError, r"balance is 2; .*\[0, 1\]"),
-        (lambda: CrossEntropyLoss("binary", pos_weight=-2), ValueError, "pos_weight is -2; .*least"),
+        (
+            lambda: CrossEntropyLoss("binary", pos_weight=-2),
+            ValueError,
+            "pos_weight is -2; .*least",
+        ),
         (lambda: FocalLoss("binary", gamma=-1), ValueError, "gamma is -1; .*at least 0"),
         (lambda: FocalLoss("binary", alpha=2), ValueError, r"alpha is 2; .*\[0, 1\]"),
         (

@@ -72,14 +72,14 @@ def test_multiclass_cross_entropy_by_hand(
         ({"balance": 0.75}, (0.75 * LN2 + 0.25 * (log(4 / 3) + LN4)) / 3),
         ({"balance": "auto"}, (2 / 3 * LN2 + 1 / 3 * (log(4 / 3) + LN4)) / 3),
         ({"ignore_index": 0}, LN2),
-        ({"label_smoothing": 0.5, "ignore_index": 1}, 
-         (0.25 * LN4 + 0.75 * log(4 / 3) + 0.25 * log(4 / 3) + 0.75 * LN4) / 2),
+        (
+            {"label_smoothing": 0.5, "ignore_index": 1},
+            (0.25 * LN4 + 0.75 * log(4 / 3) + 0.25 * log(4 / 3) + 0.75 * LN4) / 2,
+        ),
     ],
     ids=str,
 )
-def test_binary_cross_entropy_by_hand(
-    xp: Library, options: dict[str, Any], expected: Any
-) -> None:
+def test_binary_cross_entropy_by_hand(xp: Library, options: dict[str, Any], expected: Any) -> None:
     loss = CrossEntropyLoss("binary", from_logits=False, **options)
     found = call(xp, loss, *BINARY)
     assert found.shape == np.shape(expected)
@@ -179,3 +179,22 @@ def test_fifty_digits(xp: Library, gamma: float, mode: Any, dtype: str) -> None:
     if gamma == 0:
         value = CrossEntropyLoss(mode)(pred, xp.asarray(labels[None]))
         assert float(value) == pytest.approx(expected, rel=8 * float(np.finfo(dtype).eps))
+
+
+@pytest.mark.parametrize("mode", ["binary", "multiclass"])
+@pytest.mark.parametrize("offset", [0.0, 100.0])
+@pytest.mark.parametrize("margin", [0.0, 2.0, 8.0, 12.0, 16.0])
+def test_confident_pixels_keep_their_digits(
+    xp: Library, mode: Any, margin: float, offset: float
+) -> None:
+    """The cost log(1 + exp(−margin)) of a right pixel in float32, at any offset of the logits."""
+    expected = float(mp.log1p(mp.exp(-mp.mpf(margin))))
+    if mode == "binary":
+        z, t = [[margin], [-margin]], [[1], [0]]
+    else:
+        z, t = [[[offset + margin], [offset]], [[offset], [offset + margin]]], [[0], [1]]
+    x, labels = xp.asarray(np.array(z), "float32"), xp.asarray(np.array(t))
+    for loss in (CrossEntropyLoss(mode, reduction="none"), FocalLoss(mode, gamma=0)):
+        found = xp.to_numpy(loss(x, labels))
+        # the softmax rounds its sum, which is next to 1; the sigmoid has no sum
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1.2e-7 * (mode != "binary"))

@@ -65,9 +65,7 @@ def test_tiles_add_up_to_the_whole(xp: Library, loss: Loss) -> None:
     def cut(a: Any, rows: tuple[int, int]) -> Any:
         return a[:, rows[0] : rows[1], :] if a.ndim == 3 else a[:, :, rows[0] : rows[1], :]
 
-    parts = [
-        loss.statistics(cut(x, r), cut(t, r), weight=cut(w, r)) for r in pairwise(rows)
-    ]
+    parts = [loss.statistics(cut(x, r), cut(t, r), weight=cut(w, r)) for r in pairwise(rows)]
     whole = parts[0] + parts[1]
     value, gradient = loss.value_and_grad(x, t, weight=w)
     found = loss.from_statistics(whole)
@@ -130,7 +128,9 @@ def test_statistics_of_another_loss_are_refused(xp: Library) -> None:
         jaccard.from_statistics(statistics)
     with pytest.raises(ValueError, match=message):
         jaccard.value_and_grad(x, t, statistics=statistics)
-    with pytest.raises(ValueError, match=r"statistics of JaccardLoss.* were added to those of Dice"):
+    with pytest.raises(
+        ValueError, match=r"statistics of JaccardLoss.* were added to those of Dice"
+    ):
         statistics + jaccard.statistics(x, t)
     with pytest.raises(TypeError, match="statistics is a tuple; expected what statistics"):
         dice.from_statistics(statistics.arrays)

@@ -123,9 +123,7 @@ def test_a_sum_computes_each_activation_once(
     assert counts["Softmax.pull"] == counts["Sigmoid.pull"] == tiles
 
 
-def _count(
-    monkeypatch: pytest.MonkeyPatch, kind: Any, name: str, counts: Counter[str]
-) -> None:
+def _count(monkeypatch: pytest.MonkeyPatch, kind: Any, name: str, counts: Counter[str]) -> None:
     plain = getattr(kind, name)
 
     def counting(self: Any, *args: Any, **kwargs: Any) -> Any:

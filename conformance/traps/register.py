@@ -7,7 +7,7 @@ from importlib import import_module
 TESTS = ("conformance.test_traps", "conformance.test_trap_numbers")
 
 
-def tests_by_row() -> dict[str, list[str]]:
+def rows() -> dict[str, list[str]]:
     """The tests that answer each row."""
     found: dict[str, list[str]] = {}
     for module in map(import_module, TESTS):

@@ -313,9 +313,7 @@ class Problem:
         return tuple(self.backend.scored(slope, self.pred, self.dtype) for slope in slopes)
 
 
-def check_cotangent(
-    backend: Backend, value: Array | None, cotangent: Array | None
-) -> None:
+def check_cotangent(backend: Backend, value: Array | None, cotangent: Array | None) -> None:
     """Raise unless `cotangent` is an array of floats, in the shape of the value if it is known."""
     if cotangent is None:
         return

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from .._xp import Array
     from ..backend import Backend
 
+
 def weights_of_bins(size: Array, backend: Backend) -> tuple[Array, Array]:
     """The mean weight of an element of each bin, and the weight's change across the bin.
 
