@@ -58,7 +58,8 @@ def scaling(job: Job) -> Iterator[dict[str, Any]]:
         for index, shape in enumerate(shapes):
             field = RUNNERS[job.runner].field(Workload(job.loss, shape, job.dtype))
             facts = facts or _facts(field)
-            found = medians(interleave(field.contenders, "both", replace(job.effort, seconds=4.0)))
+            effort = replace(job.effort, seconds=job.effort.seconds / 4)
+            found = medians(interleave(field.contenders, "both", effort))
             sizes.append(shape[1] if axis == "classes" else math.prod(shape[2:]))
             for name in found:
                 seconds.setdefault(name, [None] * index)

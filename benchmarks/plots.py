@@ -15,7 +15,7 @@ _COLORS = dict(zip(LARGE, ("#4477aa", "#ee6677", "#228833", "#aa3377"), strict=T
 Row = dict[str, Any]
 
 
-def draw(results: dict[str, Any], folder: Path) -> list[Path]:
+def draw(results: dict[str, Any], folder: Path, suffix: str = "svg") -> list[Path]:
     """Write the pictures for which there are results."""
     pyplot = _pyplot()
     rows = [r for r in results["rows"] if r.get("dtype") == "float32" and r.get("pass") == "both"]
@@ -33,8 +33,9 @@ def draw(results: dict[str, Any], folder: Path) -> list[Path]:
         ):
             if some:
                 figure = picture(pyplot, some, runner)
-                found.append(folder / f"{kind}-{name}.svg")
-                figure.savefig(found[-1], metadata={"Date": None}, bbox_inches="tight")
+                found.append(folder / f"{kind}-{name}.{suffix}")
+                metadata = {"Date": None} if suffix == "svg" else {}
+                figure.savefig(found[-1], metadata=metadata, bbox_inches="tight")
                 pyplot.close(figure)
     return found
 

@@ -72,7 +72,8 @@ def test_a_million_random_logits(xp: Library, kind: str, mode: Any) -> None:
     found, gradient = loss.value_and_grad(xp.asarray(z), xp.asarray(t))
     assert relative(xp.to_numpy(found), float(value)) < 2e-6
     gap = np.linalg.norm(xp.to_numpy(gradient) - slope) / np.linalg.norm(slope)
-    assert gap < (2e-3 if kind == "LovaszLoss" else 2e-6)
+    # the bound in the docstring of LovaszLoss, for the rarest class: 2 / sqrt(bins * foreground)
+    assert gap < (2 / np.sqrt(8192 * (t == 3).sum()) if kind == "LovaszLoss" else 2e-6)
 
 
 @pytest.mark.loss("LovaszLoss")
@@ -116,12 +117,14 @@ def test_saturated_logits(xp: Library, pair: Pair, dtype: str, size: float) -> N
         z = xp.asarray(np.where(t, front * held, back * held), dtype)
         found, gradient = pair.loss.value_and_grad(z, xp.asarray(t))
         value, slopes = exact(Pair(pair.loss, front * held, back * held), 5, 20)
-        assert relative(xp.to_numpy(found), value, floor=1e-12) < 1e-6
+        assert relative(xp.to_numpy(found), value, floor=1e-9) < 1e-6
         slope = xp.to_numpy(gradient)
         assert np.isfinite(slope).all()
         for at, expected in zip((t, ~t), slopes, strict=True):
             if expected is not None:
-                gap = np.abs(slope[at] - expected).max()
+                # of pixels with equal errors, Lovász fixes the mean only
+                some = slope[at].mean() if isinstance(pair.loss, LovaszLoss) else slope[at]
+                gap = np.abs(some - expected).max()
                 assert gap < 2.0**-7 * abs(expected) + 2.0**-24
 
 

@@ -18,6 +18,7 @@ from ..threads import CALMING, Workers
 if TYPE_CHECKING:
     from ..engine import Measured
     from ..loss import Loss
+    from ..tiles import Block
 
 _INTEGRAL = (
     torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64,
@@ -341,9 +342,10 @@ class EagerBackend(TorchBackend):
 
     def sum_classes(self, values: Array, truth: _Place, classes: int, dtype: Dtype) -> Array:
         samples = values.shape[0]
-        held = truth.only_known(values).reshape(-1)
+        # bincount adds in the dtype of its weights, one by one
+        held = truth.only_known(values).reshape(-1).to(dtype)
         summed = torch.bincount(self._bins(truth, classes), held, minlength=samples * classes)
-        return summed.reshape(samples, classes).to(dtype)
+        return summed.reshape(samples, classes)
 
     def count_classes(self, truth: _Place, classes: int) -> Array:
         samples, bins = truth.index.shape[0], self._bins(truth, classes)

@@ -177,7 +177,11 @@ class LovaszLoss(Term):
         else:
             classes, step = statistics[0].shape[1], max(1, CHUNK // self.count)
             scores = [
-                self._score_bins(*(s[:, c : c + step, ...] for s in statistics), backend, bits)
+                self._score_bins(
+                    *(s[:, c : min(c + step, classes), ...] for s in statistics),
+                    backend=backend,
+                    bits=bits,
+                )
                 for c in range(0, classes, step)
             ]
             losses, mass, size, *slopes_ = (
@@ -188,7 +192,7 @@ class LovaszLoss(Term):
         return losses, share_of_classes(self, weights, mass, size, backend), slopes
 
     def _score_bins(
-        self, size: Array, total: Array, backend: Backend, bits: int
+        self, size: Array, total: Array, *, backend: Backend, bits: int
     ) -> tuple[Array, ...]:
         """Loss, Σ w·t, Σ w, and the tables of some classes from their bins, (R, C, 2, bins)."""
         xp = backend.xp
