@@ -13,6 +13,7 @@ import pytest
 
 import xploss
 from conformance.size import PAIRS, Pair, exact, relative
+from conformance.tolerances import ROUNDOFF, computing
 from tests.libraries import Library
 from xploss import Loss, LovaszLoss
 
@@ -117,7 +118,9 @@ def test_saturated_logits(xp: Library, pair: Pair, dtype: str, size: float) -> N
         z = xp.asarray(np.where(t, front * held, back * held), dtype)
         found, gradient = pair.loss.value_and_grad(z, xp.asarray(t))
         value, slopes = exact(Pair(pair.loss, front * held, back * held), 5, 20)
-        assert relative(xp.to_numpy(found), value, floor=1e-9) < 1e-6
+        # the score of an overlap has the rounding of numbers near 1
+        unit = ROUNDOFF[computing(dtype)]
+        assert abs(float(xp.to_numpy(found)) - value) < 1e-6 * value + 8 * unit
         slope = xp.to_numpy(gradient)
         assert np.isfinite(slope).all()
         for at, expected in zip((t, ~t), slopes, strict=True):

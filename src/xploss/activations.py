@@ -139,11 +139,14 @@ class Softmax(Activation):
         spread = reading.weight is not None and reading.weight.shape[1] > 1
         if spread:
             g, r = (None if x is None else x * reading.weight for x in (g, r))
-        mean = None if g is None else xp.sum(self.p * g, axis=1, keepdims=True)
-        if r is not None:
-            mean = _sum(mean, xp.sum(_whole(r, self.p, xp), axis=1, keepdims=True))
-        pulled = self.p * (-mean if g is None else g - mean)
-        pulled = pulled if r is None else pulled + r
+        if g is None:
+            pulled = r - self.p * xp.sum(_whole(r, self.p, xp), axis=1, keepdims=True)
+        else:
+            mean = xp.sum(self.p * g, axis=1, keepdims=True)
+            if r is not None:
+                mean = mean + xp.sum(_whole(r, self.p, xp), axis=1, keepdims=True)
+            pulled = self.p * (g - mean)
+            pulled = pulled if r is None else pulled + r
         return pulled if spread else _weighted(pulled, reading)
 
 
