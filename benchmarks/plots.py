@@ -12,6 +12,14 @@ from .regimes import Regime
 from .workloads import LARGE, LOSSES, SHAPES, TITLES
 
 _COLORS = dict(zip(LARGE, ("#4477aa", "#ee6677", "#228833", "#aa3377"), strict=True))
+_PEERS = {
+    OURS: "#4477aa",
+    "torch": "#000000",
+    "smp": "#ccbb44",
+    "MONAI": "#228833",
+    "kornia": "#ee6677",
+    "Keras": "#aa3377",
+}
 Row = dict[str, Any]
 
 
@@ -141,7 +149,8 @@ def _curves(pyplot: Any, rows: list[Row], runner: str) -> Any:
         axis = axes[("pixels", "classes").index(row["axis"])][names.index(row["loss"])]
         for name, seconds in row["series"].items():
             pairs = [(n, s) for n, s in zip(row["sizes"], seconds, strict=True) if s is not None]
-            own = {"color": "#4477aa", "linewidth": 2} if name == OURS else {"linewidth": 1}
+            color = _PEERS.get(name, "0.5")
+            own = {"color": color, "linewidth": 2.5 if name == OURS else 1}
             label = f"{name} ({row['exponents'][name]})"
             axis.loglog(*zip(*pairs, strict=True), marker=".", label=label, **own)
         axis.legend(fontsize=7, frameon=False)

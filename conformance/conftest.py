@@ -111,4 +111,4 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:  # noqa: F811
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if session.config.getoption("--report") and not hasattr(session.config, "workerinput"):
-        report.write(session.config.stash[_COUNTS], long=session.config.getoption("--long"))
+        report.write(session.config.stash[_COUNTS])

@@ -163,7 +163,7 @@ def test_checks_can_be_turned_off(xp: Library) -> None:
 
 
 def test_checks_takes_three_words() -> None:
-    with pytest.raises(ValueError, match='when is .often.; expected one of "always", "auto"'):
+    with pytest.raises(ValueError, match=r'when is .often.; expected one of "always", "auto"'):
         xploss.checks("often").__enter__()  # type: ignore[arg-type]
 
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -130,10 +131,10 @@ print(time.perf_counter() - middle, middle - start)
 """
 
 
-def test_import_time_is_reported(record_property: pytest.FixtureRequest) -> None:
+def test_import_time_is_reported(record_property: Any) -> None:
     """The best of five, beside NumPy with array-api-compat; no limit, for machines differ."""
     times = [tuple(map(float, run(TIMES).split())) for _ in range(5)]
     own, others = (1e3 * min(column) for column in zip(*times, strict=True))
-    record_property("import_ms", {"xploss": own, "numpy and array-api-compat": others})  # type: ignore[operator]
+    record_property("import_ms", {"xploss": own, "numpy and array-api-compat": others})
     print(f"import xploss adds {own:.0f} ms to {others:.0f} ms")
     assert own > 0

@@ -1,7 +1,7 @@
 """Dice, Jaccard, Tversky and F-beta against fractions worked out by hand and fifty digits."""
 
 import math
-from fractions import Fraction as F
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from .libraries import Library
 BINARY = np.array([[0.5, 0.25], [1.0, 0.0]]), np.array([[1, 0], [1, 0]])
 # Per class (I, P, T): (1/2, 1/2, 1), (1/2, 3/4, 1), (0, 3/4, 0); Dice losses 1/3, 3/7, 1
 CLASSES = np.array([[[0.5, 0.0], [0.25, 0.5], [0.25, 0.5]]]), np.array([[0, 1]])
-THIRD, THREE_SEVENTHS = F(1, 3), F(3, 7)
+THIRD, THREE_SEVENTHS = Fraction(1, 3), Fraction(3, 7)
 
 
 def call(xp: Library, loss: Loss, pred: Any, target: Any, **extra: Any) -> np.ndarray:
@@ -30,14 +30,14 @@ def call(xp: Library, loss: Loss, pred: Any, target: Any, **extra: Any) -> np.nd
 @pytest.mark.parametrize(
     ("loss", "expected"),
     [
-        (DiceLoss, F(1, 5)),
-        (JaccardLoss, F(1, 3)),
-        (lambda mode, **k: TverskyLoss(mode, alpha=0.25, beta=0.75, **k), F(7, 31)),
-        (lambda mode, **k: FBetaLoss(mode, beta=2, **k), F(3, 13)),
+        (DiceLoss, Fraction(1, 5)),
+        (JaccardLoss, Fraction(1, 3)),
+        (lambda mode, **k: TverskyLoss(mode, alpha=0.25, beta=0.75, **k), Fraction(7, 31)),
+        (lambda mode, **k: FBetaLoss(mode, beta=2, **k), Fraction(3, 13)),
     ],
     ids=["dice", "jaccard", "tversky", "f2"],
 )
-def test_binary_by_hand(xp: Library, loss: Any, expected: F) -> None:
+def test_binary_by_hand(xp: Library, loss: Any, expected: Fraction) -> None:
     given = {"from_logits": False}
     assert call(xp, loss("binary", **given), *BINARY) == pytest.approx(float(expected), rel=1e-15)
     focal = call(xp, loss("binary", gamma=0.75, **given), *BINARY)
@@ -50,40 +50,43 @@ def test_binary_by_hand(xp: Library, loss: Any, expected: F) -> None:
 @pytest.mark.parametrize(
     ("loss", "expected"),
     [
-        (DiceLoss("binary", smooth=1, from_logits=False), F(3, 19)),
-        (JaccardLoss("binary", smooth=1, from_logits=False), F(3, 13)),
-        (TverskyLoss("binary", alpha=0.25, beta=0.75, smooth=1, from_logits=False), F(7, 47)),
-        (FBetaLoss("binary", beta=2, smooth=1, from_logits=False), F(9, 43)),
-        (DiceLoss("binary", overlap="squared", from_logits=False), F(5, 53)),
-        (JaccardLoss("binary", overlap="squared", from_logits=False), F(5, 29)),
-        (DiceLoss("binary", overlap="product", from_logits=False), F(1, 5)),
+        (DiceLoss("binary", smooth=1, from_logits=False), Fraction(3, 19)),
+        (JaccardLoss("binary", smooth=1, from_logits=False), Fraction(3, 13)),
+        (
+            TverskyLoss("binary", alpha=0.25, beta=0.75, smooth=1, from_logits=False),
+            Fraction(7, 47),
+        ),
+        (FBetaLoss("binary", beta=2, smooth=1, from_logits=False), Fraction(9, 43)),
+        (DiceLoss("binary", overlap="squared", from_logits=False), Fraction(5, 53)),
+        (JaccardLoss("binary", overlap="squared", from_logits=False), Fraction(5, 29)),
+        (DiceLoss("binary", overlap="product", from_logits=False), Fraction(1, 5)),
     ],
     ids=repr,
 )
-def test_smoothed_and_squared_by_hand(xp: Library, loss: Loss, expected: F) -> None:
+def test_smoothed_and_squared_by_hand(xp: Library, loss: Loss, expected: Fraction) -> None:
     assert call(xp, loss, *BINARY) == pytest.approx(float(expected), rel=1e-15)
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({}, F(37, 63)),
-        ({"absent": "skip"}, F(8, 21)),
-        ({"absent": "zero"}, F(16, 63)),
-        ({"class_weights": (1, 2, 3)}, F(44, 63)),
-        ({"class_weights": (1, 2, 3), "absent": "skip"}, F(25, 63)),
-        ({"classes": (1, 2)}, F(5, 7)),
-        ({"classes": (2, 0), "class_weights": (1, 3)}, F(1, 2)),
-        ({"average": "micro"}, F(1, 2)),
-        ({"average": "micro", "classes": (0, 1)}, F(3, 13)),
-        ({"reduction": "sum"}, F(37, 21)),
-        ({"reduction": "sum", "class_weights": (1, 2, 3)}, F(88, 21)),
+        ({}, Fraction(37, 63)),
+        ({"absent": "skip"}, Fraction(8, 21)),
+        ({"absent": "zero"}, Fraction(16, 63)),
+        ({"class_weights": (1, 2, 3)}, Fraction(44, 63)),
+        ({"class_weights": (1, 2, 3), "absent": "skip"}, Fraction(25, 63)),
+        ({"classes": (1, 2)}, Fraction(5, 7)),
+        ({"classes": (2, 0), "class_weights": (1, 3)}, Fraction(1, 2)),
+        ({"average": "micro"}, Fraction(1, 2)),
+        ({"average": "micro", "classes": (0, 1)}, Fraction(3, 13)),
+        ({"reduction": "sum"}, Fraction(37, 21)),
+        ({"reduction": "sum", "class_weights": (1, 2, 3)}, Fraction(88, 21)),
     ],
     ids=str,
 )
-def test_classes_by_hand(xp: Library, options: dict[str, Any], expected: F) -> None:
+def test_classes_by_hand(xp: Library, options: dict[str, Any], expected: Fraction) -> None:
     if options.get("average") == "micro" and "classes" in options:
-        expected = 1 - 2 * F(1) / (F(5, 4) + 2)
+        expected = 1 - 2 * Fraction(1) / (Fraction(5, 4) + 2)
     loss = DiceLoss("multiclass", from_logits=False, **options)
     assert call(xp, loss, *CLASSES) == pytest.approx(float(expected), rel=1e-15)
 
@@ -93,11 +96,11 @@ def test_classes_by_hand(xp: Library, options: dict[str, Any], expected: F) -> N
     [
         ({}, [THIRD, THREE_SEVENTHS, 1]),
         ({"absent": "skip"}, [THIRD, THREE_SEVENTHS, 0]),
-        ({"class_weights": (3, 2, 1)}, [1, F(6, 7), 1]),
+        ({"class_weights": (3, 2, 1)}, [1, Fraction(6, 7), 1]),
         ({"classes": (2, 0)}, [1, THIRD]),
-        ({"average": "micro"}, [F(1, 2)]),
+        ({"average": "micro"}, [Fraction(1, 2)]),
         ({"per_image": True}, [[THIRD, THREE_SEVENTHS, 1]]),
-        ({"per_image": True, "average": "micro"}, [[F(1, 2)]]),
+        ({"per_image": True, "average": "micro"}, [[Fraction(1, 2)]]),
     ],
     ids=str,
 )
@@ -122,12 +125,14 @@ def test_per_image_is_the_mean_over_samples_of_the_mean_over_classes(xp: Library
     target[1, 0] = 255
     loss = DiceLoss("multiclass", from_logits=False, per_image=True, ignore_index=255)
     # sample 1, pixel 1 alone: p = (1/2, 1/2, 0), label 1: losses 1, 1/3 and 0 (0/0)
-    expected = (F(37, 63) + F(4, 9)) / 2
+    expected = (Fraction(37, 63) + Fraction(4, 9)) / 2
     assert call(xp, loss, pred, target) == pytest.approx(float(expected), rel=1e-15)
     skip = DiceLoss(
         "multiclass", from_logits=False, per_image=True, ignore_index=255, absent="skip"
     )
-    assert call(xp, skip, pred, target) == pytest.approx(float((F(8, 21) + F(1, 3)) / 2))
+    assert call(xp, skip, pred, target) == pytest.approx(
+        float((Fraction(8, 21) + Fraction(1, 3)) / 2)
+    )
 
 
 def test_samples_without_a_valid_pixel_are_left_out(xp: Library) -> None:
@@ -144,7 +149,7 @@ def test_pixel_weights_by_hand(xp: Library) -> None:
     loss = DiceLoss("binary", from_logits=False)
     # I = 1 + 1/4, P = 1 + 3/4 + 1/4, T = 2 + 1/4 with weights 2, 3, 1/4 and 5
     found = call(xp, loss, *BINARY, weight=np.array([[2, 3], [0.25, 5]]))
-    assert found == pytest.approx(float(1 - F(5, 2) / (2 + F(9, 4))), rel=1e-15)
+    assert found == pytest.approx(float(1 - Fraction(5, 2) / (2 + Fraction(9, 4))), rel=1e-15)
 
 
 def test_weights_per_class_by_hand(xp: Library) -> None:

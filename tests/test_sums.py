@@ -66,7 +66,7 @@ def test_only_numbers_multiply(factor: Any) -> None:
 
 @pytest.mark.parametrize("factor", [float("nan"), float("inf")])
 def test_factors_are_finite(factor: float) -> None:
-    with pytest.raises(ValueError, match="factor of a loss is (nan|inf); expected a finite"):
+    with pytest.raises(ValueError, match=r"factor of a loss is (nan|inf); expected a finite"):
         factor * DICE
     with pytest.raises(ValueError, match="divisor of a loss is 0; expected a finite number"):
         DICE / 0

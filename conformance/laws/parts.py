@@ -46,18 +46,22 @@ def statistics_of_parts_are_those_of_the_whole(xp: Library, drawn: Drawn) -> Non
             equal(np.concatenate(slopes, axis=axis), gradient)
 
 
-@law(st.tuples(calls(modes=("multiclass",), target="labels", reduction=SUMMED), calls(modes=("multiclass",), reduction=SUMMED)), "Sum")  # fmt: skip
-def a_sum_is_the_sum(xp: Library, pair: tuple[Drawn, Drawn]) -> None:
-    drawn, other = pair
-    options = {**other.options}
-    options.pop("ignore_index", None)
-    if "ignore_index" in drawn.options:
-        options["ignore_index"] = 255
-    second = drawn.but(kind=other.kind, options=options)
+_TERM = calls(modes=("multiclass",), target="labels", reduction=SUMMED, ignoring=False)
+_IGNORED = st.sampled_from((None, 0, 1, 255))
+
+
+@law(st.tuples(_TERM, _TERM, _IGNORED, _IGNORED), "Sum")
+def a_sum_is_the_sum(
+    xp: Library, pair: tuple[Drawn, Drawn, int | None, int | None]
+) -> None:
+    """Also where each term ignores a label of its own."""
+    drawn, other, mine, yours = pair
+    first = drawn.having(ignore_index=mine)
+    second = drawn.but(kind=other.kind, options=other.options).having(ignore_index=yours)
     weight = None if drawn.weight is None else xp.asarray(drawn.weight)
-    loss = 0.5 * drawn.loss + second.loss / 4 + drawn.loss
+    loss = 0.5 * first.loss + second.loss / 4 + first.loss
     found = loss.value_and_grad(xp.asarray(drawn.pred), xp.asarray(drawn.target), weight=weight)
-    parts = result(xp, drawn), result(xp, second)
+    parts = result(xp, first), result(xp, second)
     expected = [1.5 * a + 0.25 * b for a, b in zip(*parts, strict=True)]
     for a, b, *terms in zip(found, expected, *parts, strict=True):
         equal(xp.to_numpy(a), b, max(float(np.abs(x).max()) for x in terms))

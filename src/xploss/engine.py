@@ -50,7 +50,12 @@ class Walk:
             return Grid(samples, classes, pixels, None)
         whole = any(t.whole for *_, t in self.terms)
         size = samples * classes * pixels
-        limit = size if whole else self.backend.tile_limit(self.laid.pred, size)
+        if whole:
+            return Grid(samples, classes, pixels, size)
+        limit = self.backend.tile_limit(self.laid.pred, size)
+        if any(t.accumulates for *_, t in self.terms):
+            # beside large statistics, with indices and sums of 64 bits, there is room for less
+            limit = max(limit >> 1, 1)
         return Grid(samples, classes, pixels, limit)
 
     def tile(self, block: Block) -> tuple[Activation, dict[int | None, Reading]]:
