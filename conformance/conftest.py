@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from conformance import report, tally
+from conformance.markdown import ROWS_OF_MATRIX
 from tests.libraries import Library, library, required, selected, why_absent
 
 Add = Callable[[tally.Count], None]
@@ -82,17 +83,28 @@ def _counted(item: pytest.Item, made: pytest.TestReport) -> tally.Count | None:
     if check is None or not isinstance(backend, str):
         return None
     rows = item.get_closest_marker("row")
+    given = next((params[name] for name in ("kind", "pair", "row") if name in params), None)
+    named = _loss(given) or (loss.args[0] if loss else "all losses")
     known = hasattr(made, "wasxfail")
     return tally.Count(
         backend,
         check.args[0],
-        loss.args[0] if loss else "all losses",
+        named,
         detail=" ".join(rows.args) if rows else "",
         passed=int(made.outcome == "passed" and not known),
         failed=int(made.outcome == "failed"),
         known=int(made.outcome == "skipped" and known),
         notes=(item.name,) if made.outcome == "failed" else (),
     )
+
+
+def _loss(given: Any) -> str | None:
+    """The class of loss that a parameter of a test names, if it does."""
+    for found in (given, getattr(given, "kind", None), type(getattr(given, "loss", None))):
+        name = found if isinstance(found, str) else getattr(found, "__name__", "")
+        if name in ROWS_OF_MATRIX:
+            return str(name)
+    return None
 
 
 _COUNTS = pytest.StashKey[list[tally.Count]]()

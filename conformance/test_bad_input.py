@@ -37,7 +37,7 @@ def _snapshot(xp: Library, x: Any) -> Any:
 
 
 @pytest.mark.parametrize("row", LOSSES, ids=str)
-def test_bad_hyperparameter(row: BadLoss) -> None:
+def test_bad_hyperparameter(xp: Library, row: BadLoss) -> None:
     with pytest.raises(row.error) as caught:
         row.build()
     assert type(caught.value) is row.error

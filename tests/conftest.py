@@ -1,12 +1,24 @@
-"""Fixtures: the backends that are installed, and the frameworks of tests written for one."""
+"""Fixtures: the backends that are here, and the frameworks of tests written for one."""
 
 from collections.abc import Iterator
+from importlib import import_module
 from types import ModuleType
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from .libraries import Library, library, required, selected, why_absent
+
+ABSENT = {name: reason for name in selected() if (reason := why_absent(name))}
+PRESENT = [name for name in selected() if name not in ABSENT]
+
+OF_ONE_BACKEND = {
+    "torch": ["test_torch.py", "test_torch_compile.py", "test_published.py"],
+    "jax": ["test_jax.py"],
+}
+collect_ignore = [
+    file for name, files in OF_ONE_BACKEND.items() if name not in PRESENT for file in files
+]
 
 # The fixture xp holds no state that an example could change.
 _QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -29,22 +41,23 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes seconds; left out by -m 'not slow'")
 
 
-@pytest.fixture(params=selected())
+def pytest_report_header() -> list[str]:
+    absent = [f"absent: {reason}" for reason in ABSENT.values()]
+    return [f"backends: {', '.join(PRESENT)}", *absent]
+
+
+@pytest.fixture(params=PRESENT)
 def xp(request: pytest.FixtureRequest) -> Iterator[Library]:
-    """Each selected backend in turn."""
-    if reason := why_absent(request.param):
-        pytest.skip(reason)
+    """Each backend that is here; test_backends.py skips, in sight, what is not."""
     with library(request.param) as found:
         yield found
 
 
 def _framework(name: str) -> Iterator[ModuleType]:
-    if name not in selected():
-        pytest.skip(f"{name} is not among XPLOSS_BACKENDS")
-    if reason := why_absent(name):
-        pytest.skip(reason)
+    if name not in PRESENT:
+        pytest.skip(ABSENT.get(name, f"{name} is not among XPLOSS_BACKENDS"))
     with library(name):
-        yield __import__(name)
+        yield import_module(name)
 
 
 @pytest.fixture

@@ -350,12 +350,16 @@ class Backend:
     def _running(self, x: Array, ends: Array) -> Array:
         """The sums of the first elements of `x`, as many as `ends` says."""
         xp = self.xp
-        return xp.take(xp.concat([xp.zeros_like(x[:1]), xp.cumulative_sum(x)]), ends)
+        return xp.take(xp.concat([xp.zeros_like(x[:1]), self.running_sum(x)]), ends)
 
     def look_up(self, table: Array, index: Array) -> Array:
         """The elements of a table of any shape, by flat index, in the shape of `index`."""
         found = self.xp.take(self.xp.reshape(table, (-1,)), self.xp.reshape(index, (-1,)))
         return self.xp.reshape(found, index.shape)
+
+    def running_sum(self, x: Array, dtype: Dtype | None = None) -> Array:
+        """The sums of the first elements along the last axis."""
+        return self.xp.cumulative_sum(x, axis=-1, dtype=dtype)
 
     def unsort(self, x: Array, order: Array) -> Array:
         """`x` with element i of the last axis moved to place `order`[i]."""

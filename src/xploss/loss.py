@@ -349,10 +349,10 @@ class Term(Loss):
         raise TypeError(f"{type(self).__name__} is not a sum over pixels")
 
     def __repr__(self) -> str:
-        shown = [repr(self.mode)]
+        shown, usual = [repr(self.mode)], type(self)(self.mode)
         for f in fields(self):
             value = getattr(self, f.name)
-            if f.name != "mode" and value != f.default:
+            if value != getattr(usual, f.name):
                 shown.append(f"{f.name}={value!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
 

@@ -159,6 +159,9 @@ class TorchBackend(Backend):
     def look_up(self, table: Array, index: Array) -> Array:
         return table.reshape(-1).index_select(0, index.reshape(-1)).reshape(index.shape)
 
+    def running_sum(self, x: Array, dtype: Dtype | None = None) -> Array:
+        return torch.cumsum(x, -1, dtype=dtype)
+
     def unsort(self, x: Array, order: Array) -> Array:
         return torch.zeros_like(x).scatter(-1, order, x)
 

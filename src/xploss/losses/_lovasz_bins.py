@@ -19,10 +19,10 @@ def weights_of_bins(size: Array, backend: Backend) -> tuple[Array, Array]:
     """
     xp = backend.xp
     back, fore = size[:, :, 0, :], size[:, :, 1, :]
-    before = xp.cumulative_sum(fore, axis=2)
+    before = backend.running_sum(fore)
     after = before - fore
     ground = before[:, :, -1:]
-    above = xp.flip(xp.cumulative_sum(xp.flip(back, axis=2), axis=2), axis=2)
+    above = xp.flip(backend.running_sum(xp.flip(back, axis=2)), axis=2)
     one, zero = xp.ones_like(back), xp.zeros_like(back)
     has = ground > 0
     union0 = xp.where(has, ground + (above - back), one)

@@ -76,8 +76,8 @@ def increments(
     counts = reading.accumulator if weighted else b.index_dtype()
     own = xp.astype(fore, counts)
     every = xp.ones_like(own) if weight is None else xp.astype(weight, counts)
-    passed = xp.cumulative_sum(own * every, axis=-1, dtype=counts)
-    seen = xp.cumulative_sum(every, axis=-1, dtype=counts)
+    passed = b.running_sum(own * every, counts)
+    seen = b.running_sum(every, counts)
     ground = passed[..., -1:]
     left = xp.astype(ground - passed, dtype)
     union = ground + seen - passed
