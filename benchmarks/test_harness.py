@@ -1,4 +1,3 @@
-# ruff: noqa: D103
 """The arithmetic of the harness: statistics, goals, comparison, the page."""
 
 from __future__ import annotations

@@ -110,6 +110,22 @@ def test_seventy_thousand_ones(xp: Library, kind: str, dtype: str) -> None:
     assert relative(xp.to_numpy(found), expected.get(kind, third)) < 1e-6
 
 
+@pytest.mark.loss("JaccardLoss")
+def test_counts_do_not_stop_growing(xp: Library) -> None:
+    """2^24 pixels and a thousand single ones: a float32 count would stay where it is."""
+    loss = xploss.JaccardLoss("binary", from_logits=False)
+
+    def measured(size: int) -> Any:
+        p, t = np.full((1, size), 0.5, np.float32), np.ones((1, size), np.int8)
+        return loss.statistics(xp.asarray(p), xp.asarray(t))
+
+    total, one = measured(2**24), measured(1)
+    for _ in range(1000):
+        total = total + one
+    _, _, mass, size = (xp.to_numpy(array) for array in total.arrays)
+    assert mass == size == 2**24 + 1000
+
+
 @pytest.mark.parametrize("size", [30.0, 100.0, 1e3, 1e4])
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 @pytest.mark.parametrize("pair", PAIRS, ids=PAIR_IDS)

@@ -225,6 +225,7 @@ class EagerBackend(TorchBackend):
         self._graph = graph
 
     traces = False
+    tile_elements = 1 << 19
 
     def cut(self, x: Array, block: Block) -> Array:
         return Backend.cut(self, x, block)
@@ -239,7 +240,7 @@ class EagerBackend(TorchBackend):
         if not self.on_host(x):
             return 1 << 24
         # a tile is to be small beside the array, with all that is computed from it
-        return min(self.tile_elements, max(size >> 5, 1 << 15))
+        return min(self.tile_elements, max(size >> 6, 1 << 17))
 
     def workers(self) -> int:
         return int(torch.get_num_threads())

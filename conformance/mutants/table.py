@@ -1,0 +1,147 @@
+"""The faults: an exact text of one file, which occurs there once, and what takes its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SOURCE = Path(__file__).parents[2] / "src" / "xploss"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A fault, and the backend on which it shows."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    backend: str = "numpy"
+
+    def apply(self, source: Path) -> None:
+        """Plant the fault in a copy of the package; a ValueError where its text is not found."""
+        path = source / self.file
+        text = path.read_text(encoding="utf-8")
+        if text.count(self.old) != 1:
+            raise ValueError(
+                f"mutant {self.name}: {self.file} has its text {text.count(self.old)} times, "
+                "expected once; bring conformance/mutants/table.py up to date"
+            )
+        path.write_text(text.replace(self.old, self.new), encoding="utf-8")
+
+
+O, P, A, E = "losses/overlap.py", "losses/pointwise.py", "activations.py", "engine.py"
+BINS, ORDER = "losses/_lovasz_bins.py", "losses/_lovasz_order.py"
+TORCH, JAX, NUMPY = "adapters/torch.py", "adapters/jax.py", "adapters/numpy.py"
+
+MUTANTS: tuple[Mutant, ...] = (
+    # the score of an overlap
+    Mutant("alpha and beta swapped", O, "wrong = alpha * (p - i) + beta * (t - i)",
+           "wrong = beta * (p - i) + alpha * (t - i)"),
+    Mutant("smoothing lost", O, "right = i + smooth", "right = i"),
+    Mutant("slope by the overlap halved", O, "-((alpha + beta) * right + wrong) / safe",
+           "-((alpha + beta) * right) / safe"),
+    Mutant("slope by the prediction with beta", O, "by_predicted = alpha * right",
+           "by_predicted = beta * right"),
+    Mutant("factor of squared overlap lost in pull", O, "2 * by_predicted * p", "by_predicted * p"),
+    Mutant("min of equal numbers differentiated as 1", O, "xp.where(p > t, xp.zeros_like(t), t)",
+           "xp.where(p > t, xp.zeros_like(t), xp.ones_like(t))"),
+    Mutant("min of soft targets as product", O, 'elif self.overlap == "min" and not reading.hard:',
+           "elif False:"),
+    Mutant("absent classes never skipped", O, 'term.absent == "skip"', 'term.absent == "never"'),
+    Mutant("absent classes never zero", O, 'term.absent == "zero"', 'term.absent == "never"'),
+    Mutant("empty samples in the divisor", O, "divisor = total * samples",
+           "divisor = total * total.shape[0]"),
+    Mutant("Dice smoothed twice", O, "return 0.5, 0.5, self.smooth / 2",
+           "return 0.5, 0.5, self.smooth"),
+    Mutant("F-beta turned over", O, "return 1 / whole, self.beta**2 / whole,",
+           "return self.beta**2 / whole, 1 / whole,"),
+    Mutant("offset of the logarithm", O, "LOG_OFFSET = 1e-7", "LOG_OFFSET = 1e-8"),
+    Mutant("factor gamma lost in the slope", O, "xp.where(loss > 0, self.gamma * power, zero)",
+           "xp.where(loss > 0, power, zero)"),
+    Mutant("micro slopes of classes that do not count", O,
+           "by_overlap, by_predicted = by_overlap * counted, by_predicted * counted", "pass"),
+    # cross-entropy and focal loss
+    Mutant("class weights lost in the divisor", P, "divisor = xp.sum(weights * size)",
+           "divisor = xp.sum(size)"),
+    Mutant("smoothing over two classes", P,
+           'even = s / (reading.classes if self.mode == "multiclass" else 2)', "even = s / 2"),
+    Mutant("sign of the focal slope of negatives", P, '(("log_p", "log_q"), (1, -1)',
+           '(("log_p", "log_q"), (1, 1)'),
+    Mutant("weight lost in the map", P, "return cost if weight is None else cost * weight",
+           "return cost"),
+    Mutant("masked classes smoothed", P, "masked = (t == 0) &", "masked = (t == 1) &"),
+    Mutant("factor gamma lost in the focal slope", P, "focus * power * ratio", "power * ratio"),
+    Mutant("focal slope of sure pixels", P, "xp.ones_like(q)), -xp.ones_like(q))",
+           "xp.ones_like(q)), xp.ones_like(q))"),
+    Mutant("alpha on negatives", "losses/focal.py", "(alpha, 1 - alpha) if", "(alpha, alpha) if"),
+    Mutant("balance turned over", "losses/cross_entropy.py", "return share, 1 - share",
+           "return 1 - share, share"),
+    Mutant("positive weight on negatives", "losses/cross_entropy.py",
+           "constant(weights, positive)[None, :], one",
+           "constant(weights, positive)[None, :], one * 2"),
+    # Lovász
+    Mutant("Lovász weight of background", ORDER,
+           "left / safe / xp.where(before > 0, before, one)", "left / safe / safe"),
+    Mutant("Lovász without foreground", ORDER, "slope = xp.where(ground > 0, slope, first)",
+           "pass"),
+    Mutant("hinge keeps a slope at no error", ORDER, "sign = sign * xp.astype(e > 0, e.dtype)",
+           "pass"),
+    Mutant("left-out pixels sorted among the others", ORDER,
+           "xp.where(weight > 0, e, -xp.ones_like(e))", "xp.where(weight > -1, e, e)"),
+    Mutant("Lovász weight of a bin's foreground", BINS, "0.5 * (1 / union0 + 1 / union1)",
+           "1 / union0"),
+    Mutant("Lovász weight of a bin's background", BINS, "0.5 * (before + after) / union0",
+           "before / union0"),
+    Mutant("sign of a bin's foreground", BINS, "[1.0, -1.0]", "[1.0, 1.0]"),
+    # activations
+    Mutant("factor of the sigmoid lost in pull", A, "self.backend.sigmoid(-self.x)",
+           "self.backend.sigmoid(self.x)"),
+    Mutant("sign of the slope by log q", A, "_sum(pulled, -(self.p * s.log_q))",
+           "_sum(pulled, self.p * s.log_q)"),
+    Mutant("probabilities clipped too much", A, "CLIP = 1e-7", "CLIP = 1e-6"),
+    Mutant("slope where the logarithm is clipped", A, "free = (p >= CLIP) & (p <= 1 - CLIP)",
+           "free = p > 0"),
+    Mutant("softmax pulled without its mean", A, "pulled = self.p * (g - mean)",
+           "pulled = self.p * g"),
+    # the walk
+    Mutant("ignored labels read", E, "values.left_out(b, part, ignore)",
+           "values.left_out(b, part, None)"),
+    Mutant("NaN of ignored pixels read", E, "x = b.xp.where(dead, b.xp.zeros_like(x), x)", "pass"),
+    Mutant("pixels of no weight read", "values.py",
+           "out = None if laid.weight is None else backend.equals(laid.weight, 0)", "out = None"),
+    Mutant("what one term ignores is gone for all", E, "if len(held) < len(masks):",
+           "if not held:"),
+    Mutant("weights counted as ones", "reading.py", "if not self.weighted:", "if True:"),
+    Mutant("factor of a term lost in the gradient", "scoring.py", "scale = share * factor",
+           "scale = share"),
+    Mutant("cotangent lost", "scoring.py", "if cotangent is None or term.maps or not slopes:",
+           "if True:"),
+    Mutant("classes of the terms in another order", "scoring.py",
+           "for index in counted]", "for index in sorted(counted)]"),
+    Mutant("class axis moved the wrong way", "inputs.py", "x = xp.moveaxis(x, axis, 1)",
+           "x = xp.moveaxis(x, 1, axis)"),
+    Mutant("counts in float32", "backend.py", '''where the device has it."""
+        return self.xp.float64''', '''where the device has it."""
+        return self.xp.float32'''),
+    Mutant("last pixels of a sample lost", "tiles.py",
+           "for pixel in range(0, self.pixels, pixels)",
+           "for pixel in range(0, max(self.pixels - 1, 1), pixels)"),
+    # the checks
+    Mutant("one label too many", "values.py", "last = laid.sizes[1] - 1", "last = laid.sizes[1]"),
+    Mutant("empty batches taken", "inputs.py", "if 0 in shape:", "if False:"),
+    Mutant("negative weights taken", "values.py",
+           'if not (low >= 0 and high < float("inf")):', "if False:"),
+    Mutant("dense labels with an ignored label taken", "inputs.py",
+           'if term.mode == "multiclass" and not laid.labels and term.ignore_index is not None:',
+           "if False:"),
+    # the adapters
+    Mutant("softmax without a shift", NUMPY, "e = np.subtract(z, shift)", "e = z - 0 * shift"),
+    Mutant("labels that are no class read", TORCH, "return truth.only_known(taken)",
+           "return taken", "torch"),
+    Mutant("upstream gradient lost", TORCH, "return state.problem.gradient(state.slopes, cotangent)",
+           "return state.problem.gradient(state.slopes, None)", "torch"),
+    Mutant("tangent counted twice", JAX, "jnp.sum(gradient * tangents[0].astype(value.dtype))",
+           "2 * jnp.sum(gradient * tangents[0].astype(value.dtype))", "jax"),
+    Mutant("rounding of tiles lost", JAX, "total.low + lost", "total.low", "jax"),
+)  # fmt: skip
