@@ -19,7 +19,7 @@ ROWS_OF_MATRIX = (
 )  # fmt: skip
 LEGEND = (
     "A cell counts what passed of what was run. An error in ulp is that of a value or gradient in "
-    "units in the last place of its scale, the condition that `conformance/golden/README.md` "
+    "units in the last place of its scale, the condition that conformance/golden/README.md "
     "defines. Known differences are listed below."
 )
 
@@ -79,6 +79,8 @@ def matrix(report: Report) -> list[list[str]]:
     for loss in ROWS_OF_MATRIX:
         own = [count for count in report.counts if count.loss == loss]
         cells = [cell([c for c in own if c.check == check]) for check in CHECKS]
+        if loss == "all losses":  # what belongs to no single one
+            cells = ["" if text == NOT_RUN else text for text in cells]
         worst = max((c.ulp for c in own), default=0.0)
         rows.append([loss, *cells, f"{worst:.1f} ulp" if worst else ""])
     return rows
@@ -98,12 +100,15 @@ def grid(report: Report) -> list[list[str]]:
 
 def laws(report: Report) -> list[list[str]]:
     """A row for each law."""
-    counts = [count for count in report.counts if count.check == "laws"]
-    return [[c.detail.partition(":")[0].replace("_", " "), cell([c]) + _seed(c)] for c in counts]
-
-
-def _seed(count: Count) -> str:
-    return f"; seed {count.detail.partition('seed ')[2]}" if "seed" in count.detail else ""
+    held: dict[str, list[Count]] = {}
+    for count in report.counts:
+        if count.check == "laws":
+            held.setdefault(count.detail, []).append(count)
+    rows = []
+    for detail, counts in held.items():
+        name, _, seed = detail.partition(": ")
+        rows.append([name.replace("_", " "), cell(counts) + (f"; {seed}" if seed else "")])
+    return rows
 
 
 def traps(report: Report) -> list[list[str]]:

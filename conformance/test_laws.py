@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, seed, settings
 
 from conformance.conftest import Add
 from conformance.laws import LAWS, Law
+from conformance.laws.draw import Drawn
 from conformance.tally import Count
 from tests.libraries import Library
 
@@ -33,11 +35,10 @@ def root() -> int:
 @pytest.mark.parametrize("law", LAWS, ids=str)
 def test_law(xp: Library, law: Law, count: Add, request: pytest.FixtureRequest, root: int) -> None:
     long = request.config.getoption("--long")
-    tried = 0
+    tried: Counter[str] = Counter()
 
     def check(case: Any) -> None:
-        nonlocal tried
-        tried += 1
+        tried[case.kind if isinstance(case, Drawn) else law.loss] += 1
         law.check(xp, case)
 
     most = examples(xp, long=long)
@@ -49,5 +50,6 @@ def test_law(xp: Library, law: Law, count: Add, request: pytest.FixtureRequest, 
     except BaseException:
         count(Count(xp.name, "laws", law.loss, law.name, failed=1, notes=(note,)))
         raise
-    detail = f"{law.name}: {tried} examples" + (f", seed {root}" if long else "")
-    count(Count(xp.name, "laws", law.loss, detail, passed=tried))
+    detail = law.name + (f": seed {root}" if long else "")
+    for loss, examples_ in tried.items():
+        count(Count(xp.name, "laws", loss, detail, passed=examples_))
