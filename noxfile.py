@@ -32,10 +32,14 @@ def types(session: nox.Session) -> None:
 @nox.parametrize("backend", BACKENDS, ids=BACKENDS)
 def tests(session: nox.Session, backend: str) -> None:
     """Run the tests on one backend, with no other framework installed."""
-    extra = cupy_extra(session) if backend == "cupy" else backend
-    extras = "test" if backend == "numpy" else f"test,{extra}"
-    install(session, "-e", f".[{extras}]")
-    session.run("pytest", *session.posargs, env={"XPLOSS_BACKENDS": backend})
+    check(session, backend, "tests")
+
+
+@nox.session
+@nox.parametrize("backend", BACKENDS, ids=BACKENDS)
+def conformance(session: nox.Session, backend: str) -> None:
+    """Compare one backend with the oracle, the laws and the traps, and write its report."""
+    check(session, backend, "conformance")
 
 
 @nox.session
@@ -59,6 +63,14 @@ def pins(session: nox.Session) -> None:
     cuda = re.compile(r"nvidia-|triton|cuda-(?!pathfinder)")
     pinned = [line.split("+")[0] for line in frozen.splitlines() if not cuda.match(line)]
     CONSTRAINTS.write_text("\n".join([header, *pinned, ""]))
+
+
+def check(session: nox.Session, backend: str, folder: str) -> None:
+    """Run the tests of a folder with a backend alone installed."""
+    extra = cupy_extra(session) if backend == "cupy" else backend
+    extras = "test" if backend == "numpy" else f"test,{extra}"
+    install(session, "-e", f".[{extras}]")
+    session.run("pytest", folder, *session.posargs, env={"XPLOSS_BACKENDS": backend})
 
 
 def install(session: nox.Session, *packages: str) -> None:

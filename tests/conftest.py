@@ -1,5 +1,6 @@
 """Fixtures: the backends that are here, and the frameworks of tests written for one."""
 
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from types import ModuleType
@@ -51,6 +52,14 @@ def xp(request: pytest.FixtureRequest) -> Iterator[Library]:
     """Each backend that is here; test_backends.py skips, in sight, what is not."""
     with library(request.param) as found:
         yield found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forget_compiled() -> Iterator[None]:
+    """Give back the memory of what JAX has compiled for a file."""
+    yield
+    if "jax" in sys.modules:
+        import_module("jax").clear_caches()
 
 
 def _framework(name: str) -> Iterator[ModuleType]:
