@@ -17,6 +17,7 @@ class Row:
     """Which input: classes, binary, labels (several per pixel), soft, hard, or ignored."""
     tolerance: float = 1e-9
     """Relative; larger where the peer adds a small number that we do not."""
+    dtype: str = "float64"
     gradient: bool = True
     """Whether the peer has one to compare."""
 

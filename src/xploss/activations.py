@@ -165,15 +165,11 @@ class Sigmoid(Activation):
     def has_truth(self, reading: Reading) -> bool:
         return reading.hard
 
-    @lazy
-    def _signed(self) -> dict[int, Array]:
-        return {}
-
     def _toward_truth(self, reading: Reading) -> Array:
         """s, (k, C, m)."""
-        if id(reading) not in self._signed:
-            self._signed[id(reading)] = reading.sign * self.x
-        return self._signed[id(reading)]
+        if "toward truth" not in reading.memory:
+            reading.memory["toward truth"] = reading.sign * self.x
+        return reading.memory["toward truth"]
 
     def log_true(self, reading: Reading) -> Array:
         return -self.backend.softplus(-self._toward_truth(reading))

@@ -384,7 +384,11 @@ class Backend:
         """The value, and the gradient of Σ cotangent·value."""
         adding = statistics is not None
         problem = Problem(self, loss, pred, target, weight, adding=adding)
-        value, slopes = problem.score(problem.measure() if statistics is None else statistics)
+        if statistics is None:
+            statistics = problem.measure()
+        else:
+            problem.check_statistics(statistics)
+        value, slopes = problem.score(statistics)
         check_cotangent(self, value, cotangent)
         return value, problem.gradient(slopes, cotangent)
 
@@ -393,7 +397,9 @@ class Backend:
     ) -> tuple[list[Measured], Dtype]:
         """The statistics of each term, and the dtype of the value."""
         problem = Problem(self, loss, pred, target, weight, adding=True)
-        return problem.measure(), problem.dtype
+        # terms may share arrays or hold views; what is given out may be changed in place
+        own = [tuple(self.xp.concat([x], axis=0) for x in part) for part in problem.measure()]
+        return own, problem.dtype
 
     def from_statistics(self, loss: Loss, parts: Sequence[Measured], dtype: Dtype) -> Array:
         """The value from the statistics of each term."""

@@ -60,14 +60,14 @@ class Walk:
 
     def tile(self, block: Block) -> tuple[Activation, dict[int | None, Reading]]:
         """The activation of a block, and its target for each ignore label of the terms."""
-        if not self._small:
+        if not self.small:
             return self._tile(block)
         if self._kept is None:
             self._kept = self._tile(block)
         return self._kept
 
     @lazy
-    def _small(self) -> bool:
+    def small(self) -> bool:
         """Whether the arrays are one small tile, which is kept from measure to pull."""
         samples, classes, pixels = self.laid.sizes
         limit = self.grid.elements
@@ -131,7 +131,8 @@ class Walk:
             labels=labels,
             dense=dense,
             weight=weight,
-            weighted=part.weight is not None and not b.isdtype(part.weight, "bool"),
+            weighted=part.weight is not None
+            and (part.weight.shape[1] > 1 or not b.isdtype(part.weight, "bool")),
             known=self.checked and out is None,
             integral=part.labels or not b.isdtype(part.target, "real floating"),
             slopes=Slopes(),
@@ -245,7 +246,8 @@ class Problem:
     """A loss and the arrays of one call, checked and laid out.
 
     With `adding`, the statistics are to be added to others, so that no term may take a way of
-    its own for few pixels.
+    its own for few pixels. `looking` says whether values have been checked already; by default
+    they are checked here, where that is asked for.
     """
 
     def __init__(
@@ -257,11 +259,15 @@ class Problem:
         weight: Array | None,
         *,
         adding: bool = False,
+        looking: bool | None = None,
     ) -> None:
         self.backend, self.loss, self.pred = backend, loss, pred
         self.terms: list[tuple[float, Term]] = []
         walks: dict[tuple[str, bool, int], Walk] = {}
-        looking = values.are_checked(backend, pred, target, weight)
+        looked = looking
+        if looking is None:
+            looking = values.are_checked(backend, pred, target, weight)
+        self.looking = looking
         for index, (factor, term) in enumerate(loss.terms):
             key = (term.mode, term.from_logits, term.class_axis)
             if key not in walks:
@@ -269,7 +275,7 @@ class Problem:
                 walks[key] = Walk(backend, laid, [], looking)
             walk = walks[key]
             inputs.check_term(term, walk.laid)
-            if looking:
+            if looking and looked is None:
                 values.check(backend, term, walk.laid)
             samples, _, pixels = walk.laid.sizes
             used = term if adding else term.for_size(pixels * (1 if term.per_sample else samples))
@@ -277,6 +283,29 @@ class Problem:
             self.terms.append((factor, used))
         self.walks = list(walks.values())
         self.dtype = backend.compute_dtype(pred.dtype)
+
+    @property
+    def small(self) -> bool:
+        """Whether the arrays are so small that they may be kept from measure to pull."""
+        return all(walk.small for walk in self.walks)
+
+    def check_statistics(self, statistics: Sequence[Measured]) -> None:
+        """Raise unless `statistics` fit the samples and classes of the call."""
+        samples, classes, _ = self.walks[0].laid.sizes
+        for (_, term), part in zip(self.terms, statistics, strict=True):
+            expected = (samples if term.per_sample else 1, classes)
+            for array in part:
+                if not self.backend.owns(array):
+                    raise TypeError(
+                        f"statistics hold a {type(array).__name__} and pred is a "
+                        f"{type(self.pred).__name__}; expected arrays of one library"
+                    )
+                if tuple(array.shape[:2]) != expected:
+                    raise ValueError(
+                        f"statistics are of {array.shape[0]} samples and {array.shape[1]} classes "
+                        f"and pred asks for {expected[0]} and {expected[1]}; expected those of "
+                        "the whole that pred is a part of, with per_image=True of the same samples"
+                    )
 
     def measure(self) -> list[Measured]:
         """The statistics of each term, in their order."""

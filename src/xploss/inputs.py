@@ -172,7 +172,8 @@ def _target_is_labels(
             return False
         expected = [_without(shape, axis), _singleton(shape, axis), shape]
         if target in expected:
-            return True
+            # of a single class, a label says whether it is there
+            return term.mode == "multiclass" or shape[axis] > 1
         hint = "check class_axis; "
     raise ValueError(
         f'target has shape {target} and pred {shape}; mode "{term.mode}" with '

@@ -55,6 +55,11 @@ class Statistics:
                 "expected statistics of one loss"
             )
         for mine, theirs in zip(self.arrays, other.arrays, strict=True):
+            if mine.dtype != theirs.dtype or self.dtype != other.dtype:
+                raise TypeError(
+                    f"statistics of dtypes {mine.dtype} and {theirs.dtype}, for values of "
+                    f"{self.dtype} and {other.dtype}, were added; expected one library and dtype"
+                )
             if mine.shape != theirs.shape:
                 raise ValueError(
                     f"statistics of shapes {tuple(mine.shape)} and {tuple(theirs.shape)} were "

@@ -268,7 +268,11 @@ def _value_and_grad(
 ) -> tuple[Array, Array]:
     adding = statistics is not None
     problem = Problem(BACKEND, loss, pred, target, weight, adding=adding)
-    value, slopes = problem.score(problem.measure() if statistics is None else statistics)
+    if statistics is None:
+        statistics = problem.measure()
+    else:
+        problem.check_statistics(statistics)
+    value, slopes = problem.score(statistics)
     check_cotangent(BACKEND, value, cotangent)
     return value, problem.gradient(slopes, cotangent)
 

@@ -237,8 +237,6 @@ class EagerBackend(TorchBackend):
         return True
 
     def tile_limit(self, x: Array, size: int) -> int:
-        if not self.on_host(x):
-            return 1 << 24
         # a tile is to be small beside the array, with all that is computed from it
         return min(self.tile_elements, max(size >> 6, 1 << 17))
 
@@ -246,8 +244,11 @@ class EagerBackend(TorchBackend):
         return int(torch.get_num_threads())
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+        inference = torch.is_inference_mode_enabled()
+
         def quietly(item: Any) -> Any:
-            with torch.no_grad():
+            # these modes hold for the calling thread only
+            with torch.inference_mode(inference), torch.no_grad():
                 return function(item)
 
         return _WORKERS.map(quietly, items, self.workers())
@@ -267,7 +268,10 @@ class EagerBackend(TorchBackend):
         if slope is None:
             pulled = torch.mul(p, at_truth).neg_()
         else:
-            mean = torch.matmul(slope.permute(0, 2, 1), p)
+            if torch.is_autocast_enabled(p.device.type):
+                mean = torch.sum(p * slope, 1, keepdim=True)
+            else:
+                mean = torch.matmul(slope.permute(0, 2, 1), p)
             pulled = torch.sub(slope, mean if at_truth is None else mean.add_(at_truth)).mul_(p)
         return pulled if at_truth is None else self.add_at(pulled, truth, at_truth)
 
@@ -381,8 +385,10 @@ class EagerBackend(TorchBackend):
         return torch.as_tensor(x, dtype=dtype, device=like.device)
 
     def forward(self, state: _State, pred: Array, target: Array, weight: Array | None) -> Array:
-        state.problem = Problem(self, state.loss, pred, target, weight)
-        value, state.slopes = state.problem.score(state.problem.measure())
+        problem = Problem(self, state.loss, pred, target, weight)
+        value, state.slopes = problem.score(problem.measure())
+        state.looking = problem.looking
+        state.problem = problem if problem.small else None
         return value
 
     def backward(
@@ -390,12 +396,25 @@ class EagerBackend(TorchBackend):
     ) -> Array:
         if torch.is_grad_enabled():
             return self._graph.backward(state, cotangent, pred, target, weight)
-        return state.problem.gradient(state.slopes, cotangent)
+        problem = state.problem
+        if problem is None:
+            problem = Problem(self, state.loss, pred, target, weight, looking=state.looking)
+        return problem.gradient(state.slopes, cotangent)
 
 
 # torch keeps its number of intra-op threads per thread, but takes the last one that was set for
 # threads yet to come: so each worker sets 1, and the thread that made them sets the old number
 _WORKERS = Workers(lambda: torch.set_num_threads(1), torch.set_num_threads)
+
+
+class DeviceBackend(EagerBackend):
+    """torch tensors on a device: large tiles, by the calling thread and on its stream."""
+
+    def workers(self) -> int:
+        return 1
+
+    def tile_limit(self, x: Array, size: int) -> int:
+        return 1 << 24
 
 
 class _State:
@@ -406,6 +425,7 @@ class _State:
         self.loss = loss
         self.problem: Any = None
         self.slopes: Any = None
+        self.looking = False
 
 
 class _Call(torch.autograd.Function):
@@ -436,13 +456,14 @@ torch.empty(CALMING, dtype=torch.uint8)
 _NAMESPACE = _xp.namespace(torch.empty(0))
 _GRAPH = TorchBackend(_NAMESPACE)
 _EAGER = EagerBackend(_NAMESPACE, _GRAPH)
+_DEVICE = DeviceBackend(_NAMESPACE, _GRAPH)
 
 
 def backend(*arrays: Any) -> TorchBackend:
     """The backend for tensors, by whether operations on them are being traced."""
     if torch.compiler.is_compiling() or any(map(_traced, arrays)):
         return _GRAPH
-    return _EAGER
+    return _EAGER if arrays[0].device.type == "cpu" else _DEVICE
 
 
 def _traced(x: Any) -> bool:

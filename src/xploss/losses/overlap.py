@@ -172,7 +172,9 @@ class _Tversky(RegionLoss):
         whole = right + wrong
         safe = xp.where(whole == 0, xp.ones_like(whole), whole)
         loss = wrong / safe
-        by_overlap = -((alpha + beta) * right + wrong) / safe / safe
+        # without target pixels nothing moves I; its slope, 1/P, might be infinite
+        steep = -((alpha + beta) * right + wrong) / safe / safe
+        by_overlap = xp.where(t > 0, steep, xp.zeros_like(steep))
         by_predicted = alpha * right / safe / safe
         score = xp.where(whole == 0, xp.ones_like(whole), right / safe)
         value, slope = self._outer(loss, score, backend)
