@@ -94,10 +94,10 @@ def _cupy_devices(cupy: ModuleType) -> dict[str, Device]:
     return {f"cuda:{cupy.cuda.Device().id}": None}
 
 
-_TORCH = "pip install 'xploss[torch]'"
-_JAX = "pip install 'xploss[jax]'"
-_STRICT = "pip install 'xploss[strict]'"
-_CUPY = "pip install 'xploss[cupy-cuda13]' (or cupy-cuda12: the CUDA version that nvidia-smi shows)"
+_TORCH = "pip install torch"
+_JAX = "pip install jax"
+_STRICT = "pip install array-api-strict"
+_CUPY = "pip install cupy-cuda13x (or cupy-cuda12x: the CUDA version that nvidia-smi shows)"
 
 LIBRARIES = (
     Library("numpy", "numpy", "numpy", "pip install numpy", _host),

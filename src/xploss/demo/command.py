@@ -85,7 +85,9 @@ def require(*modules: str) -> None:
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
         names = " and ".join(missing).replace("skimage", "scikit-image")
-        raise DemoError(f"{names} not found; the demo needs: pip install 'xploss[demo]'")
+        raise DemoError(
+            f"{names} not found; the demo needs: pip install scikit-image matplotlib tqdm"
+        )
 
 
 def require_place(out: Path) -> None:
