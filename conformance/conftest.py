@@ -115,7 +115,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     _CONFIG[:] = [session.config]
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:  # noqa: F811
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.when == "call":
         counts = (tally.decode(row) for key, row in report.user_properties if key == tally.KEY)
         _CONFIG[0].stash[_COUNTS] += counts

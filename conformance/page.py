@@ -64,7 +64,9 @@ def html(report: Report) -> str:
             markdown.grid(report),
         ),
         _section("Laws", ["law", "examples"], markdown.laws(report)),
-        _section("Defects of other libraries", ["row", "defect", "here"], markdown.traps(report), "words"),
+        _section(
+            "Defects of other libraries", ["row", "defect", "here"], markdown.traps(report), "words"
+        ),
         f'<p class="note">{len(ROWS) - len(NOT_OURS)} of {len(ROWS)} can be put to a loss of '
         "ours.</p>",
         _section("Known differences", ["case", "dtype", "reason"], known, "words"),
@@ -76,9 +78,7 @@ def html(report: Report) -> str:
     )
 
 
-def _section(
-    title: str, head: Iterable[str], rows: Iterable[Iterable[str]], kind: str = ""
-) -> str:
+def _section(title: str, head: Iterable[str], rows: Iterable[Iterable[str]], kind: str = "") -> str:
     names = "".join(f"<th>{escape(name)}</th>" for name in head)
     body = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     return (

@@ -40,7 +40,9 @@ PAIRS: tuple[Pair, ...] = (
 )
 
 
-def exact(pair: Pair, foreground: int, size: int) -> tuple[float, tuple[float | None, float | None]]:
+def exact(
+    pair: Pair, foreground: int, size: int
+) -> tuple[float, tuple[float | None, float | None]]:
     """The value, and its derivatives by the logit of a foreground and of a background pixel.
 
     A derivative that is not unique, or of a side without pixels, is None.

@@ -21,7 +21,15 @@ pytestmark = pytest.mark.check("size")
 SIZE = 2**24 + 9
 """Pixels: more than a float32 running count can reach."""
 
-KINDS = ("DiceLoss", "JaccardLoss", "TverskyLoss", "FBetaLoss", "CrossEntropyLoss", "FocalLoss", "LovaszLoss")
+KINDS = (
+    "DiceLoss",
+    "JaccardLoss",
+    "TverskyLoss",
+    "FBetaLoss",
+    "CrossEntropyLoss",
+    "FocalLoss",
+    "LovaszLoss",
+)
 PAIR_IDS = [type(pair.loss).__name__ for pair in PAIRS]
 
 

@@ -242,8 +242,8 @@ def test_soft_targets_that_are_met_cost_nothing(xp: Library, kind: Any) -> None:
 @every_loss
 def test_a_loss_can_be_shown_copied_and_sent(kind: Any, xp: Library) -> None:
     loss = kind("multiclass", class_weights=[1, 2, 3])
-    assert eval(repr(loss), vars(xploss)) == loss  # noqa: S307
-    assert copy.deepcopy(loss) == pickle.loads(pickle.dumps(loss)) == loss  # noqa: S301
+    assert eval(repr(loss), vars(xploss)) == loss
+    assert copy.deepcopy(loss) == pickle.loads(pickle.dumps(loss)) == loss
 
 
 @trap("DiceLoss", "R1")

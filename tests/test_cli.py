@@ -141,7 +141,8 @@ def test_demo_tells_how_to_install_its_extra(
 ) -> None:
     monkeypatch.setattr(command, "find_spec", lambda name: None if name == "skimage" else "found")
     sentence = refusal(["--out", str(Path("never.png"))], capsys)
-    assert sentence == "scikit-image not found; the demo needs: pip install 'xploss[demo]'"
+    needs = "pip install scikit-image matplotlib tqdm"
+    assert sentence == f"scikit-image not found; the demo needs: {needs}"
 
 
 def refusal(options: list[str], capsys: pytest.CaptureFixture[str]) -> str:

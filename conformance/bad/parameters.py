@@ -177,7 +177,12 @@ def _rules(kinds: tuple[str, ...], rules: tuple[Rule, ...]) -> Iterator[BadLoss]
 
 def _modes() -> Iterator[BadLoss]:
     for kind in ALL:
-        for mode, error in (("multi", ValueError), ("Binary", ValueError), (None, TypeError), (1, TypeError)):
+        for mode, error in (
+            ("multi", ValueError),
+            ("Binary", ValueError),
+            (None, TypeError),
+            (1, TypeError),
+        ):
             says = f"mode is {mode!r}", '"binary", "multiclass", "multilabel"'
             yield BadLoss(kind, mode, {}, error, says)
 

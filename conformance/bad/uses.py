@@ -43,10 +43,22 @@ def _statistics() -> Iterator[Row]:
         return loss.statistics(xp.asarray(Z), xp.asarray(T))
 
     none = 'reduction="none"', 'expected "mean" or "sum"'
-    yield Row("statistics-of-map", lambda _, a: MAP.statistics(a["pred"], a["target"]), ValueError, none, ARRAYS)
+    yield Row(
+        "statistics-of-map",
+        lambda _, a: MAP.statistics(a["pred"], a["target"]),
+        ValueError,
+        none,
+        ARRAYS,
+    )
     sort = LovaszLoss(M, method="sort")
     says = 'method="sort"', 'expected "histogram"'
-    yield Row("statistics-of-sort", lambda _, a: sort.statistics(a["pred"], a["target"]), ValueError, says, ARRAYS)
+    yield Row(
+        "statistics-of-sort",
+        lambda _, a: sort.statistics(a["pred"], a["target"]),
+        ValueError,
+        says,
+        ARRAYS,
+    )
     other = "statistics are those of", "expected those of", "statistics() of the same loss"
     yield Row(
         "statistics-of-another-loss",
@@ -119,7 +131,12 @@ def _sums() -> Iterator[Row]:
         ("loss-times-array", lambda: DICE * [1, 2], TypeError, ()),
         ("one-over-loss", lambda: 1 / DICE, TypeError, ("unsupported operand",)),
         ("minus-loss", lambda: -DICE, TypeError, ("bad operand",)),
-        ("loss-over-zero", lambda: DICE / 0, ValueError, ("divisor of a loss is 0", "other than 0")),
+        (
+            "loss-over-zero",
+            lambda: DICE / 0,
+            ValueError,
+            ("divisor of a loss is 0", "other than 0"),
+        ),
         ("loss-times-nan", lambda: float("nan") * DICE, ValueError, ("factor of a loss is nan",)),
         ("loss-times-inf", lambda: DICE * float("inf"), ValueError, ("factor of a loss is inf",)),
         ("loss-over-nan", lambda: DICE / float("nan"), ValueError, ("divisor of a loss is nan",)),

@@ -25,7 +25,9 @@ def _labels() -> Iterator[Row]:
             yield bad(name, loss, ValueError, *says, target=_with(T, label))
     for kind in (DiceLoss, FocalLoss, LovaszLoss):
         says = "target has label 7", "outside 0..2", "pass ignore_index=7"
-        yield bad(f"label-multilabel-{kind.__name__}", kind(L), ValueError, *says, target=_with(T, 7))
+        yield bad(
+            f"label-multilabel-{kind.__name__}", kind(L), ValueError, *says, target=_with(T, 7)
+        )
     for dtype, label in (("uint8", 200), ("int32", 2**30), ("int64", -(2**40))):
         says = f"target has label {label}", "pass ignore_index"
         yield bad(f"label-{dtype}", DiceLoss(M), ValueError, *says, target=_with(T, label, dtype))

@@ -34,9 +34,7 @@ def statistics_of_parts_are_those_of_the_whole(xp: Library, drawn: Drawn) -> Non
         parts = _halves(drawn, axis)
         given = [(xp.asarray(p.pred), xp.asarray(p.target)) for p in parts]
         weights = [None if p.weight is None else xp.asarray(p.weight) for p in parts]
-        whole = sum(
-            loss.statistics(*one, weight=w) for one, w in zip(given, weights, strict=True)
-        )
+        whole = sum(loss.statistics(*one, weight=w) for one, w in zip(given, weights, strict=True))
         equal(xp.to_numpy(loss.from_statistics(whole)), value, tolerance=tolerance)
         slopes = [
             xp.to_numpy(loss.value_and_grad(*one, weight=w, statistics=whole)[1])
@@ -51,9 +49,7 @@ _IGNORED = st.sampled_from((None, 0, 1, 255))
 
 
 @law(st.tuples(_TERM, _TERM, _IGNORED, _IGNORED), "Sum")
-def a_sum_is_the_sum(
-    xp: Library, pair: tuple[Drawn, Drawn, int | None, int | None]
-) -> None:
+def a_sum_is_the_sum(xp: Library, pair: tuple[Drawn, Drawn, int | None, int | None]) -> None:
     """Also where each term ignores a label of its own."""
     drawn, other, mine, yours = pair
     first = drawn.having(ignore_index=mine)
@@ -105,9 +101,7 @@ def the_mean_over_images_is_that_of_single_images(xp: Library, drawn: Drawn) -> 
     values = []
     for n in range(drawn.pred.shape[0]):
         weight = None if drawn.weight is None else drawn.weight[n : n + 1]
-        one = single.but(
-            pred=drawn.pred[n : n + 1], target=drawn.target[n : n + 1], weight=weight
-        )
+        one = single.but(pred=drawn.pred[n : n + 1], target=drawn.target[n : n + 1], weight=weight)
         # a sample counts if a class does, and then its plain number of classes is not 0
         counts = result(xp, one.having(reduction="none"))[0]
         values.append((result(xp, one)[0], counts, one))

@@ -52,7 +52,10 @@ def _torch(text: str, names: dict[str, Any], arrays: dict[str, Any], *, gradient
     if not gradient:
         return value.detach().numpy(), None
     slopes = torch.autograd.grad(_contracted(value), leaves, allow_unused=True)
-    held = [np.zeros(leaf.shape) if s is None else s.numpy() for leaf, s in zip(leaves, slopes, strict=True)]
+    held = [
+        np.zeros(leaf.shape) if s is None else s.numpy()
+        for leaf, s in zip(leaves, slopes, strict=True)
+    ]
     return value.detach().numpy(), np.stack(held)
 
 

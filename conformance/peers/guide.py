@@ -32,7 +32,9 @@ def text() -> str:
 
 def _section(library: Library) -> Iterator[str]:
     yield f"## {library.name}\n"
-    yield f"`{library.imports}`" + ("; the classes are on the last axis.\n" if library.last else "\n")
+    yield f"`{library.imports}`" + (
+        "; the classes are on the last axis.\n" if library.last else "\n"
+    )
     yield "| there | here | remark |"
     yield "| --- | --- | --- |"
     for row in ROWS:

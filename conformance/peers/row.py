@@ -51,6 +51,8 @@ LIBRARIES: dict[str, Library] = {
         Library("torchvision", "torchvision", "from torchvision.ops import sigmoid_focal_loss"),
         Library("Keras", "keras", "from keras import losses as keras", last=True),
         Library("optax", "optax", "import optax", arrays="jax", last=True),
-        Library("torchmetrics", "torchmetrics", "from torchmetrics.functional.segmentation import *"),
+        Library(
+            "torchmetrics", "torchmetrics", "from torchmetrics.functional.segmentation import *"
+        ),
     )
 }
