@@ -35,7 +35,7 @@ def tests(session: nox.Session, backend: str) -> None:
     check(session, backend, "tests")
 
 
-@nox.session
+@nox.session(default=False)
 @nox.parametrize("backend", BACKENDS, ids=BACKENDS)
 def conformance(session: nox.Session, backend: str) -> None:
     """Compare one backend with the oracle, the laws and the traps, and write its report."""

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from conformance import report, tally
+from conformance import tally
 from conformance.markdown import ROWS_OF_MATRIX
+from conformance.report import write
 from tests.libraries import Library, library, required, selected, why_absent
 
 Add = Callable[[tally.Count], None]
@@ -22,6 +23,7 @@ settings.register_profile(
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """More than a few minutes, on request."""
     group = parser.getgroup("conformance")
     group.addoption("--full", action="store_true", help="every golden case by every route")
     group.addoption("--long", action="store_true", help="laws on 100,000 examples and more")
@@ -29,6 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Refuse to run without what was asked for."""
     missing = [reason for name in required() if (reason := why_absent(name))]
     if missing:
         raise pytest.UsageError(f"XPLOSS_BACKENDS asks for what is absent: {'; '.join(missing)}")
@@ -36,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "loss(name): the row of the report")
     config.addinivalue_line("markers", "row(*names): rows of the list of peers' defects")
     settings.load_profile("long" if config.getoption("--long") else "short")
-    config.stash[_COUNTS] = []
+    config.stash[_COUNTS] = list[tally.Count]()
 
 
 def open_library(name: str) -> Iterator[Library]:
@@ -112,15 +115,19 @@ _CONFIG: list[pytest.Config] = []
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
+    """Keep the configuration for the hook that is not given it."""
     _CONFIG[:] = [session.config]
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Collect what a test has counted."""
     if report.when == "call":
-        counts = (tally.decode(row) for key, row in report.user_properties if key == tally.KEY)
-        _CONFIG[0].stash[_COUNTS] += counts
+        rows: list[Any] = [row for key, row in report.user_properties if key == tally.KEY]
+        _CONFIG[0].stash[_COUNTS].extend(map(tally.decode, rows))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the reports."""
     if session.config.getoption("--report") and not hasattr(session.config, "workerinput"):
-        report.write(session.config.stash[_COUNTS])
+        counts: list[tally.Count] = session.config.stash[_COUNTS]
+        write(counts)

@@ -1,4 +1,4 @@
-"""Runs golden cases on a backend: every route to a value and a gradient, and how far they are off."""
+"""Runs golden cases on a backend: the routes to value and gradient, and how far they are off."""
 
 from __future__ import annotations
 
@@ -182,30 +182,24 @@ def _compiled(backend: str) -> Callable[[Library, xploss.Loss, Arguments], Pair]
     return one
 
 
-def _jitted(xp: Library, batch: Sequence[Case], dtype: str) -> list[Pair | Exception]:
-    """Value and gradient of a whole batch in one jax.jit; case by case if that fails."""
-    jax = import_module("jax")
-    try:
-        losses = [build(case.loss) for case in batch]
-        given = [arguments(xp, case, dtype) for case in batch]
-        return list(jax.jit(lambda all_: [_eager(xp, *one) for one in zip(losses, all_)])(given))
-    except Exception as error:
-        if len(batch) == 1:
-            return [error]
-        return [result for case in batch for result in _jitted(xp, [case], dtype)]
+def _together(one: Callable[[Library, xploss.Loss, Arguments], Pair]) -> Route:
+    """A route that takes a batch in one jax.jit; case by case if that fails."""
 
+    def route(xp: Library, batch: Sequence[Case], dtype: str) -> list[Pair | Exception]:
+        try:
+            losses = [build(case.loss) for case in batch]
+            given = [arguments(xp, case, dtype) for case in batch]
 
-def _jitted_autodiff(xp: Library, batch: Sequence[Case], dtype: str) -> list[Pair | Exception]:
-    """Value and gradient by jax.vjp of a whole batch in one jax.jit."""
-    jax = import_module("jax")
-    try:
-        losses = [build(case.loss) for case in batch]
-        given = [arguments(xp, case, dtype) for case in batch]
-        return list(jax.jit(lambda all_: [_autodiff(xp, *one) for one in zip(losses, all_)])(given))
-    except Exception as error:
-        if len(batch) == 1:
-            return [error]
-        return [result for case in batch for result in _jitted_autodiff(xp, [case], dtype)]
+            def every(arrays: list[Arguments]) -> list[Pair]:
+                return [one(xp, *pair) for pair in zip(losses, arrays, strict=True)]
+
+            return list(import_module("jax").jit(every)(given))
+        except Exception as error:
+            if len(batch) == 1:
+                return [error]
+            return [result for case in batch for result in route(xp, [case], dtype)]
+
+    return route
 
 
 ROUTES: dict[str, Route] = {
@@ -214,8 +208,8 @@ ROUTES: dict[str, Route] = {
     "autodiff": _each(_autodiff),
     "aot_eager": _each(_compiled("aot_eager")),
     "inductor": _each(_compiled("inductor")),
-    "jit": _jitted,
-    "jit-autodiff": _jitted_autodiff,
+    "jit": _together(_eager),
+    "jit-autodiff": _together(_autodiff),
 }
 
 

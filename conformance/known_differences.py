@@ -1,4 +1,4 @@
-"""What differs from the golden cases, a row with its reason each; a row that no longer differs fails.
+"""What differs from the golden cases, each with its reason; a row that no longer differs fails.
 
 Patterns are those of fnmatch, against the name of a case, of a backend, a dtype and a route.
 """

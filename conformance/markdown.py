@@ -23,6 +23,8 @@ LEGEND = (
     "defines. Known differences are listed below."
 )
 
+TRAPS = f"{len(ROWS) - len(NOT_OURS)} of {len(ROWS)} can be put to a loss of ours."
+
 
 def cell(counts: Sequence[Count]) -> str:
     """Counts of one loss and check in a few characters."""
@@ -49,7 +51,7 @@ def text(report: Report) -> str:
         "## Laws",
         table(["law", "examples"], laws(report)),
         "## Defects of other libraries",
-        f"{len(ROWS) - len(NOT_OURS)} of {len(ROWS)} can be put to a loss of ours.",
+        TRAPS,
         table(["row", "defect", "here"], traps(report)),
         "## Known differences",
         table(["case", "dtype", "reason"], [[k.case, k.dtype, k.reason] for k in KNOWN]),

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from conformance import markdown
 from conformance.known_differences import KNOWN
 from conformance.tally import CHECKS
-from conformance.traps.rows import NOT_OURS, ROWS
 
 if TYPE_CHECKING:
     from conformance.report import Report
@@ -67,8 +66,7 @@ def html(report: Report) -> str:
         _section(
             "Defects of other libraries", ["row", "defect", "here"], markdown.traps(report), "words"
         ),
-        f'<p class="note">{len(ROWS) - len(NOT_OURS)} of {len(ROWS)} can be put to a loss of '
-        "ours.</p>",
+        f'<p class="note">{markdown.TRAPS}</p>',
         _section("Known differences", ["case", "dtype", "reason"], known, "words"),
     ]
     return (

@@ -112,7 +112,8 @@ def test_multilabel_focal_ignores_entries(xp: Library) -> None:
 
 @trap("FocalLoss", "S9", "M14")
 def test_focal_terms_sum_to_the_sum(xp: Library) -> None:
-    for options in ({}, {"class_weights": [1.0, 2.0, 3.0]}):
+    cases: tuple[dict[str, Any], ...] = ({}, {"class_weights": [1.0, 2.0, 3.0]})
+    for options in cases:
         terms = value(xp, FocalLoss("multiclass", reduction="none", **options), Z, T)
         assert terms.shape == T.shape
         equal(value(xp, FocalLoss("multiclass", reduction="sum", **options), Z, T), terms.sum())
@@ -314,7 +315,7 @@ def test_focal_of_sure_pixels_has_a_finite_slope(xp: Library, gamma: float) -> N
     for size in (30.0, 100.0, 1e4):
         z = np.where(np.moveaxis(np.eye(3)[T], -1, 1) == 1, size, -size)
         for mode in ("multiclass", "multilabel"):
-            found, gradient = both(xp, FocalLoss(mode, gamma=gamma), z, T)  # type: ignore[arg-type]
+            found, gradient = both(xp, FocalLoss(mode, gamma=gamma), z, T)
             assert 0 <= found < 1e-6
             assert np.isfinite(gradient).all()
 

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+import pytest
 
 Array = Any
 
@@ -121,6 +122,11 @@ class Library:
     def few(self, items: Sequence[Any]) -> Sequence[Any]:
         """All items; every third where each costs a compilation."""
         return items[::3] if self.family == "jax" else items
+
+    def skip_most(self, item: Any, items: Sequence[Any]) -> None:
+        """Skip the test of an item that `few` leaves out."""
+        if self.family == "jax" and item not in self.few(items):
+            pytest.skip(f"{self.name}: one in three, for each is compiled")
 
     @property
     def differentiates(self) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from conformance.bad.rows import DICE, LOSSES, B, L, M, P, Row, T, Z, bad
 from tests.libraries import Library
-from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, JaccardLoss, LovaszLoss
+from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, JaccardLoss, Loss, LovaszLoss
 
 ONE_LIBRARY = "expected arrays of one library"
 NOTHING = "nothing is broadcast"
@@ -19,7 +19,7 @@ ONES = np.ones(T.shape)
 
 def _shapes() -> Iterator[Row]:
     """Shapes of pred and target: (mode, class axis, pred, target, fragments)."""
-    table: tuple[tuple[str, int, tuple[int, ...], tuple[int, ...], tuple[str, ...]], ...] = (
+    table: tuple[tuple[Any, int, tuple[int, ...], tuple[int, ...], tuple[str, ...]], ...] = (
         (M, 1, (2, 3, 4), (2, 5), ("target has shape (2, 5)", "(2, 4) or (2, 1, 4)")),
         (M, 1, (2, 3, 4), (1, 4), ("target has shape (1, 4)", "(2, 4)", NOTHING)),
         (M, 1, (2, 3, 4), (4,), ("target has shape (4,)", NOTHING)),
@@ -55,7 +55,7 @@ def _shapes() -> Iterator[Row]:
         (B, 1, (), (), ("pred has shape ()", "add a batch axis")),
     )
     for mode, axis, pred, target, says in table:
-        loss = DiceLoss(mode, class_axis=axis)  # type: ignore[arg-type]
+        loss = DiceLoss(mode, class_axis=axis)
         name = f"shape-{mode}-{axis}-{_text(pred)}-{_text(target)}"
         yield bad(name, loss, ValueError, *says, pred=np.zeros(pred), target=_labels(target))
 
@@ -74,11 +74,12 @@ def _empty() -> Iterator[Row]:
         says = "empty batch is undefined", str(shape), "pass at least one sample and one pixel"
         for kind in (DiceLoss, FocalLoss, LovaszLoss):
             name = f"empty-{kind.__name__}-{mode}-{_text(shape)}"
-            loss = kind(mode)  # type: ignore[arg-type]
+            loss = kind(mode)
             yield bad(name, loss, ValueError, *says, pred=np.zeros(shape), target=_labels(target))
 
 
 def _weights() -> Iterator[Row]:
+    says: tuple[str, ...]
     says = "expected weight of shape", NOTHING
     for shape in ((4,), (1, 4), (2, 1), (2, 5), (2, 4, 3), (2, 2, 4), (2, 4, 1), (1, 3, 4), ()):
         came = f"weight has shape {shape}"
@@ -93,6 +94,7 @@ def _weights() -> Iterator[Row]:
 
 
 def _dtypes() -> Iterator[Row]:
+    says: tuple[str, ...]
     floating = "expected a floating dtype", "convert pred to float32"
     for dtype in ("int64", "int32", "uint8", "bool", "complex128", "complex64"):
         for loss in (DICE, FocalLoss(M)):
@@ -172,6 +174,8 @@ def _devices() -> Iterator[Row]:
 
 def _parameters() -> Iterator[Row]:
     """Parameters that do not fit the arrays of a call."""
+    kind: type[Loss]
+    loss: Loss
     dense = "ignore_index is 255", "target is dense", "pass labels of shape (2, 4)", "weight=0"
     for kind in (DiceLoss, CrossEntropyLoss, LovaszLoss):
         loss = kind(M, ignore_index=255)

@@ -193,5 +193,5 @@ LOSSES: tuple[BadLoss, ...] = (
     *_rules((*OVERLAP, "LovaszLoss"), REGION),
     *_rules(OVERLAP, SCORE),
     *_rules(POINTWISE, PER_PIXEL),
-    *(BadLoss(kind, mode, options, *rest) for kind, mode, options, *rest in OWN),
+    *(BadLoss(*row) for row in OWN),
 )

@@ -29,8 +29,11 @@ T = np.array([[0, 1, 2, 0], [2, 2, 1, 0]])
 P = np.linspace(0, 1, 24).reshape(2, 3, 4)
 """Probabilities of the same shape."""
 
-B, M, L = "binary", "multiclass", "multilabel"
-DICE = DiceLoss("multiclass")
+# typed as Any, for much of what is done with them is wrong
+B: Any = "binary"
+M: Any = "multiclass"
+L: Any = "multilabel"
+DICE: Any = DiceLoss("multiclass")
 LOSSES: tuple[Loss, ...] = (
     DICE,
     JaccardLoss("multiclass"),

@@ -18,6 +18,7 @@ def _with(x: np.ndarray, value: float, dtype: str | None = None) -> np.ndarray:
 
 
 def _labels() -> Iterator[Row]:
+    says: tuple[str, ...]
     for loss in LOSSES:
         for label in (3, 255, -1, -100):
             says = f"target has label {label}", "outside 0..2", f"pass ignore_index={label} if"
@@ -38,20 +39,22 @@ def _labels() -> Iterator[Row]:
 
 
 def _dense() -> Iterator[Row]:
+    loss: Loss
+    says: tuple[str, ...]
     binary = {"pred": Z[:, 0], "target": T % 2}
-    for value in (255, -1, 2):
+    for label in (255, -1, 2):
         for kind in (DiceLoss, FocalLoss, LovaszLoss):
-            says = f"target has value {value}", "outside [0, 1]", f"pass ignore_index={value}"
-            given = {**binary, "target": _with(T % 2, value)}
-            yield bad(f"binary-{value}-{kind.__name__}", kind(B), ValueError, *says, **given)
+            says = f"target has value {label}", "outside [0, 1]", f"pass ignore_index={label}"
+            given = {**binary, "target": _with(T % 2, label)}
+            yield bad(f"binary-{label}-{kind.__name__}", kind(B), ValueError, *says, **given)
     for value in (1.5, -0.25, np.inf, -np.inf, np.nan):
         for mode in (M, L):
             says = f"target has value {value:g}", "outside [0, 1] of a dense target"
-            loss = CrossEntropyLoss(mode)  # type: ignore[arg-type]
+            loss = CrossEntropyLoss(mode)
             yield bad(f"dense-{value}-{mode}", loss, ValueError, *says, target=_with(P, value))
     says = "target has values between 0 and 1", "defined for hard targets", "round the target"
     for mode in (B, M, L):
-        loss = LovaszLoss(mode)  # type: ignore[arg-type]
+        loss = LovaszLoss(mode)
         yield bad(f"soft-lovasz-{mode}", loss, ValueError, *says, target=P, pred=Z)
 
 

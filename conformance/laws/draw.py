@@ -43,11 +43,11 @@ class Drawn:
         return np.random.default_rng(self.seed + 1)
 
     def but(self, **changes: Any) -> Drawn:
-        """This call with other arrays, another kind or mode."""
+        """The call with other arrays, another kind or mode."""
         return replace(self, **changes)
 
     def having(self, **options: Any) -> Drawn:
-        """This call with other options; None removes one."""
+        """The call with other options; None removes one."""
         merged = {**self.options, **options}
         return replace(self, options={k: v for k, v in merged.items() if v is not None})
 

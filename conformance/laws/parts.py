@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -34,7 +36,9 @@ def statistics_of_parts_are_those_of_the_whole(xp: Library, drawn: Drawn) -> Non
         parts = _halves(drawn, axis)
         given = [(xp.asarray(p.pred), xp.asarray(p.target)) for p in parts]
         weights = [None if p.weight is None else xp.asarray(p.weight) for p in parts]
-        whole = sum(loss.statistics(*one, weight=w) for one, w in zip(given, weights, strict=True))
+        whole: Any = sum(
+            loss.statistics(*one, weight=w) for one, w in zip(given, weights, strict=True)
+        )
         equal(xp.to_numpy(loss.from_statistics(whole)), value, tolerance=tolerance)
         slopes = [
             xp.to_numpy(loss.value_and_grad(*one, weight=w, statistics=whole)[1])

@@ -131,8 +131,8 @@ def _statistics_slopes(
     o = term.o
     table = overlap.statistics(o, term.problem, entries)
     gain = number(1)
-    for slope in slopes.values():
-        slope["p"] = number(0)
+    for held in slopes.values():
+        held["p"] = number(0)
     for samples, row in zip(groups(o, term.problem), table, strict=True):
         for j, s in enumerate(row):
             for name in ("i", "p"):
