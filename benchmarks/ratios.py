@@ -35,8 +35,11 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def pairwise(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
-    """The spread of ours over theirs, round by round: what slows a whole round cancels."""
-    return spread([a / b for a, b in zip(ours, theirs, strict=True)])
+    """The spread of ours over theirs, round by round: what slows a whole round cancels.
+
+    Who left early is compared over the first rounds.
+    """
+    return spread([a / b for a, b in zip(ours, theirs, strict=False)])
 
 
 def fastest(ratios: Mapping[str, Spread]) -> str | None:

@@ -16,7 +16,7 @@ from .measure import against
 from .peers.naive import Naive
 from .plan import Job, Plan
 from .regimes import Regime
-from .timing import Effort, interleave
+from .timing import Effort, hopeful, interleave
 from .workloads import LOSSES, Workload, make_inputs
 
 
@@ -108,6 +108,15 @@ def test_interleaving_calls_everybody_once_per_round() -> None:
     assert {name: len(values) for name, values in found.items()} == {"a": 3, "b": 3}
     timed = calls[4:]
     assert all(set(timed[i : i + 2]) == {"a", "b"} for i in range(0, len(timed), 2))
+
+
+def test_the_hopeless_leave_early() -> None:
+    assert hopeful({OURS: [50.0], "slow": [30.0], "fast": [1.0], "fair": [9.0]}) == [
+        OURS,
+        "fast",
+        "fair",
+    ]
+    assert ratios.pairwise([1.0, 2.0, 9.0], [2.0, 4.0]).median == 0.5
 
 
 def test_slower_is_told_from_ratios_not_from_seconds() -> None:

@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .contender import Contender
+from .contender import OURS, Contender
 from .ratios import quantile
 
 SHORTEST = 5e-3
 """A sample takes at least this long: quick calls are repeated within it."""
+HOPELESS = 10.0
+"""Who takes so many times the fastest is left alone after two rounds."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Effort:
 def interleave(
     contenders: list[Contender], step: str, effort: Effort, seed: int = 0
 ) -> dict[str, list[float]]:
-    """The seconds per call of each contender, one per round."""
+    """The seconds per call of each contender, one per round; the first two of a hopeless one."""
     calls = {c.name: c.step(step) for c in contenders}
     repeats = {name: _repeats(call) for name, call in calls.items()}
     found: dict[str, list[float]] = {name: [] for name in calls}
@@ -40,6 +42,8 @@ def interleave(
         for done in range(effort.most):
             if done >= effort.rounds and time.perf_counter() > end:
                 break
+            if done == 2:
+                order = hopeful(found)
             shuffle(order)
             for name in order:
                 found[name].append(_sample(calls[name], repeats[name]))
@@ -47,6 +51,12 @@ def interleave(
     finally:
         gc.enable()
     return found
+
+
+def hopeful(samples: Mapping[str, list[float]]) -> list[str]:
+    """Those worth another round: ourselves, and whoever is not far behind the fastest."""
+    best = min(min(values) for values in samples.values())
+    return [n for n, values in samples.items() if n == OURS or min(values) <= HOPELESS * best]
 
 
 def _repeats(call: Callable[[], Any]) -> int:
