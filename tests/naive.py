@@ -87,12 +87,12 @@ def _overlap(xp: Any, loss: Any, z: Array, t: Array, w: Array) -> Array:
     p = activate(xp, loss, z)
     both = xp.where(p < t, p, t) if loss.overlap == "min" else p * t
     power = 2 if loss.overlap == "squared" else 1
-    sums = [xp.sum(x, axis=axes) for x in (w * both, w * p**power, w * t**power, w)]
+    sums = [xp.sum(x, axis=axes) for x in (w * both, w * p**power, w * t**power)]
     classes = counted(loss, z.shape[1])
     sums = [xp.stack([s[..., c] for c in classes], -1) for s in sums]
     if loss.average == "micro":
         sums = [xp.sum(s, axis=-1)[..., None] for s in sums]
-    overlap, predicted, mass, size = sums
+    overlap, predicted, mass = sums
     top, bottom = score(loss, overlap, predicted, mass)
     ratio = xp.where(bottom == 0, xp.ones_like(top), top / xp.where(bottom == 0, top + 1, bottom))
     if loss.log_loss:
@@ -100,7 +100,7 @@ def _overlap(xp: Any, loss: Any, z: Array, t: Array, w: Array) -> Array:
     else:
         wrong = 1 - ratio
         losses = wrong if loss.gamma == 1 else xp.where(wrong > 0, wrong, 0 * wrong) ** loss.gamma
-    return _reduce(xp, loss, losses, mass, size)
+    return _reduce(xp, loss, losses, mass, w)
 
 
 def _lovasz(xp: Any, loss: Any, z: Array, t: Array, w: Array) -> Array:
@@ -115,27 +115,29 @@ def _lovasz(xp: Any, loss: Any, z: Array, t: Array, w: Array) -> Array:
         for c in counted(loss, z.shape[1]):
             e, fore, mass = (xp.reshape(x[region, c, :], (-1,)) for x in (errors, t * w, w))
             order = xp.argsort(-xp.where(mass > 0, e, e * 0 - 1))
-            total, size = xp.sum(fore), xp.sum(mass)
+            total = xp.sum(fore)
             gone = xp.cumsum(fore[order], 0)
             union = total + xp.cumsum(mass[order], 0) - gone
             jaccard = 1 - (total - gone) / xp.where(union > 0, union, union * 0 + 1)
             jaccard = xp.where(union > 0, jaccard, 0 * jaccard)
             steps = jaccard - xp.concatenate([0 * jaccard[:1], jaccard[:-1]])
-            row.append(xp.stack([xp.sum(e[order] * steps), total, size]))
+            row.append(xp.stack([xp.sum(e[order] * steps), total]))
         rows.append(xp.stack(row))
     table = xp.stack(rows) if loss.per_image else rows[0]
-    return _reduce(xp, loss, table[..., 0], table[..., 1], table[..., 2])
+    return _reduce(xp, loss, table[..., 0], table[..., 1], w)
 
 
-def _reduce(xp: Any, loss: Any, losses: Array, mass: Array, size: Array) -> Array:
+def _reduce(xp: Any, loss: Any, losses: Array, mass: Array, w: Array) -> Array:
     """Losses per class, and per sample with per_image, as the reduction has them."""
     weights = xp.stack(
         [
-            size[..., k] * 0 + f
-            for k, f in enumerate(_per_class(loss.class_weights, size.shape[-1]))
+            mass[..., k] * 0 + f
+            for k, f in enumerate(_per_class(loss.class_weights, mass.shape[-1]))
         ],
         -1,
     )
+    # a sample without any valid pixel is left out
+    size = xp.sum(w, axis=(1, 2) if loss.per_image else (0, 1, 2))[..., None]
     weights = xp.where(size > 0, weights, 0 * weights)
     if loss.absent == "skip":
         weights = xp.where(mass > 0, weights, 0 * weights)
