@@ -145,6 +145,18 @@ def test_samples_without_a_valid_pixel_are_left_out(xp: Library) -> None:
     np.testing.assert_allclose(terms, [[1 / 3, 3 / 7, 1], [0, 0, 0]], rtol=1e-15)
 
 
+def test_a_class_without_a_valid_entry_is_perfect(xp: Library) -> None:
+    """Where the sample has others: 0/0 is a score of 1, which counts in the mean."""
+    pred = np.array([[[0.5, 0.25], [0.75, 0.125]]])
+    target = np.array([[[1, 0], [255, 255]]])
+    for per_image in (False, True):
+        loss = DiceLoss("multilabel", from_logits=False, ignore_index=255, per_image=per_image)
+        # class 0: I = 1/2, P = 3/4, T = 1
+        assert call(xp, loss, pred, target) == pytest.approx((3 / 7 + 0) / 2, rel=1e-15)
+    skip = DiceLoss("multilabel", from_logits=False, ignore_index=255, absent="skip")
+    assert call(xp, skip, pred, target) == pytest.approx(3 / 7, rel=1e-15)
+
+
 def test_pixel_weights_by_hand(xp: Library) -> None:
     loss = DiceLoss("binary", from_logits=False)
     # I = 1 + 1/4, P = 1 + 3/4 + 1/4, T = 2 + 1/4 with weights 2, 3, 1/4 and 5
