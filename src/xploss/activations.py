@@ -25,6 +25,10 @@ class Activation:
 
     backend: Backend
     x: Array
+    room: Array | None = None
+    """An array of the tile's shape to be used meanwhile, whose content `pull` is given again."""
+    ready: bool = False
+    """Whether `room` holds what `settle` has left there."""
 
     @property
     def p(self) -> Array:
@@ -63,8 +67,18 @@ class Activation:
         p = self.true(reading)
         return p, 1 - p, self.log_true(reading)
 
-    def pull(self, reading: Reading) -> Array:
-        """The derivative by `x`, (k, C, m), weight included, from a reading's slopes."""
+    def cost_true(self, reading: Reading) -> Array:
+        """−log p of the truth."""
+        return -self.log_true(reading)
+
+    def settle(self) -> None:
+        """Leave in `room` what `pull` is spared by; after it, p is gone."""
+
+    def pull(self, reading: Reading, place: Array | None = None) -> Array:
+        """The derivative by `x`, (k, C, m), weight included, from a reading's slopes.
+
+        It may be in `place`, if the activation is not asked for anything after.
+        """
         raise NotImplementedError
 
 
@@ -73,15 +87,20 @@ def _weighted(pulled: Array, reading: Reading) -> Array:
 
 
 class Softmax(Activation):
-    """Softmax over the classes."""
+    """Softmax over the classes; the probabilities stay in `room`."""
 
     @lazy
     def _parts(self) -> tuple[Array, Array, Array]:
-        return self.backend.softmax(self.x)
+        if not self.ready:
+            return self.backend.softmax(self.x, self.room)
+        xp = self.backend.xp
+        # the largest p is 1/Σ
+        log_total = -xp.log(xp.max(self.p, axis=1, keepdims=True))
+        return self.p, xp.max(self.x, axis=1, keepdims=True), log_total
 
     @property
     def p(self) -> Array:
-        return self._parts[0]
+        return self.room if self.ready else self._parts[0]
 
     @lazy
     def log_p(self) -> Array:
@@ -109,11 +128,12 @@ class Softmax(Activation):
 
     def log_true(self, reading: Reading) -> Array:
         _, shift, log_total = self._parts
-        at_label = reading.at_truth(self.x)
-        known = reading.labelled(self.x.dtype)
+        at_label, known = reading.at_truth(self.x), reading.labelled(self.x.dtype)
+        if known is None:
+            return (at_label - shift) - log_total
         return (at_label - known * shift) - known * log_total
 
-    def pull(self, reading: Reading) -> Array:
+    def pull(self, reading: Reading, place: Array | None = None) -> Array:
         """Dz = p·(g − Σp·g − Σr) + r, with g the slope by p and r the slope by log p.
 
         From dp_c = p_c·(dz_c − Σ_k p_k·dz_k) and d log p_c = dz_c − Σ_k p_k·dz_k.
@@ -125,8 +145,8 @@ class Softmax(Activation):
             if s.p_true is not None:
                 by_p = s.p_true * self.true(reading)
                 at_truth = by_p if at_truth is None else by_p + at_truth
-            place = None if at_truth is None else reading.place
-            return _weighted(b.softmax_pull(self.p, s.p_class, place, at_truth), reading)
+            truth = None if at_truth is None else reading.place
+            return _weighted(b.softmax_pull(self.p, s.p_class, truth, at_truth, place), reading)
         return self._pull_dense(reading)
 
     def _pull_dense(self, reading: Reading) -> Array:
@@ -157,30 +177,38 @@ def _whole(x: Array | None, like: Array, xp: Namespace) -> Array:
 
 
 class Sigmoid(Activation):
-    """Sigmoid of each class.
+    """Sigmoid of each class; the smaller of p and 1 − p is left in `room`.
 
-    With a hard target the true side of an entry is p or 1 − p, the sigmoid of s = (2t − 1)·z.
+    With a hard target the true side of an entry is p or 1 − p, the sigmoid of −a, where
+    a = (1 − 2t)·z.
     """
 
     def has_truth(self, reading: Reading) -> bool:
         return reading.hard
 
-    def _toward_truth(self, reading: Reading) -> Array:
-        """s, (k, C, m)."""
-        if "toward truth" not in reading.memory:
-            reading.memory["toward truth"] = reading.sign * self.x
-        return reading.memory["toward truth"]
+    def _away(self, reading: Reading) -> Array:
+        """a, (k, C, m)."""
+        if "away" not in reading.memory:
+            reading.memory["away"] = reading.against * self.x
+        return reading.memory["away"]
 
     def log_true(self, reading: Reading) -> Array:
-        return -self.backend.softplus(-self._toward_truth(reading))
+        return -self.cost_true(reading)
+
+    def cost_true(self, reading: Reading) -> Array:
+        return self.backend.softplus(self._away(reading))
 
     def sides_true(self, reading: Reading) -> tuple[Array, Array, Array]:
-        s = self._toward_truth(reading)
-        return self.backend.sigmoid(s), self.backend.sigmoid(-s), self.log_true(reading)
+        a = self._away(reading)
+        return self.backend.sigmoid(-a), self.backend.sigmoid(a), self.log_true(reading)
 
     @lazy
     def p(self) -> Array:
-        return self.backend.sigmoid(self.x)
+        return self.backend.sigmoid(self.x, None if self.ready else self.room)
+
+    def settle(self) -> None:
+        if self.room is not None:
+            self.backend.lesser_side(self.x, self.room)
 
     @lazy
     def q(self) -> Array:
@@ -200,21 +228,22 @@ class Sigmoid(Activation):
     def log_q(self) -> Array:
         return -self.backend.softplus(self._finite)
 
-    def pull(self, reading: Reading) -> Array:
+    def pull(self, reading: Reading, place: Array | None = None) -> Array:
         """Dz = p·q·g + q·r − p·r', with g, r and r' the slopes by p, log p and log q.
 
-        Of the truth, with the slopes g and r by its p and log p: ds = p·q·g + q·r.
+        Of the truth, with the slopes g and r by its p and log p: da = −(p·q·g + q·r).
         """
         s, b, pulled = reading.slopes, self.backend, None
         g = _sum(s.p_class, s.p)
         if g is not None:
-            pulled = b.sigmoid_slope(self.x) * g
+            pulled = b.sigmoid_pull(self.x, g, self.room if self.ready else None, place)
         if s.log_p_true is not None:
-            toward = self._toward_truth(reading)
-            by_truth = b.sigmoid(-toward) * s.log_p_true
+            away = self._away(reading)
+            q = b.sigmoid(away)
+            by_truth = -s.log_p_true if s.p_true is None else b.sigmoid(-away) * -s.p_true
             if s.p_true is not None:
-                by_truth = by_truth + b.sigmoid_slope(toward) * s.p_true
-            pulled = _sum(pulled, by_truth * reading.sign)
+                by_truth = by_truth - s.log_p_true
+            pulled = _sum(pulled, q * by_truth * reading.against)
         if s.log_p is not None:
             pulled = _sum(pulled, self.q * s.log_p)
         if s.log_q is not None:
@@ -243,10 +272,10 @@ class Probability(Activation):
         return b.xp.log(b.minimum(b.maximum(p, CLIP), 1 - CLIP))
 
     def log_true(self, reading: Reading) -> Array:
-        known = reading.labelled(self.x.dtype)
-        return self._log(self.true(reading)) * known
+        logs, known = self._log(self.true(reading)), reading.labelled(self.x.dtype)
+        return logs if known is None else logs * known
 
-    def pull(self, reading: Reading) -> Array:
+    def pull(self, reading: Reading, place: Array | None = None) -> Array:
         """Dp = g + r/p − r'/q, without the logarithms where they are clipped."""
         s, b = reading.slopes, self.backend
         pulled = _sum(s.p_class, s.p)

@@ -17,7 +17,7 @@ from .scoring import add_values, score_term
 
 if TYPE_CHECKING:
     from .engine import Measured
-    from .loss import Loss
+    from .loss import Loss, Term
     from .tiles import Block, Grid
 
 
@@ -34,6 +34,8 @@ class Backend:
     """Whether arrays are walked in one piece, as a compiler wants it that fuses operations."""
     keeps_tiles: ClassVar[bool] = True
     """Whether a single small tile may be kept from measure to pull."""
+    holds: ClassVar[bool] = False
+    """Whether the gradient's array may hold the probabilities until they are pulled."""
 
     def __init__(self, xp: Namespace) -> None:
         self.xp = xp
@@ -86,6 +88,18 @@ class Backend:
         """How many elements a tile of `x` may have."""
         return self.tile_elements
 
+    def cast(self, x: Array, dtype: Dtype) -> Array:
+        """`x` in a dtype; itself if it has it."""
+        return self.xp.astype(x, dtype, copy=False)
+
+    def write(self, place: Array, x: Array) -> None:
+        """Put `x` into `place`, in its dtype."""
+        place[...] = self.cast(x, place.dtype)
+
+    def empty_like(self, x: Array) -> Array:
+        """An array for a gradient by `x`."""
+        return self.xp.empty_like(x)
+
     # walks
 
     def scoring(self, arrays: Sequence[Array]) -> tuple[Backend, Sequence[Array]]:
@@ -111,30 +125,41 @@ class Backend:
         self,
         grid: Grid,
         measure: Callable[[Block, list[Measured] | None], list[Measured]],
-        per_sample: Sequence[bool],
+        terms: Sequence[Term],
     ) -> list[Measured]:
         """Add the statistics of each term over all blocks; stack those per sample.
 
-        `measure` adds a block's statistics to those it is given. Blocks are added in runs, and
-        the runs in order, so that the sum does not depend on which thread is faster.
+        `measure` may add a block's statistics to those of the block before. Blocks are added in
+        runs, and the runs in order, so that the sum does not depend on which thread is faster.
         """
 
         def run(blocks: Sequence[Block]) -> list[Measured]:
-            held: list[Measured] | None = None
+            rows: list[list[Measured]] = []
             for block in blocks:
-                held = measure(block, held)
-            assert held is not None
-            return held
+                rows.append(measure(block, rows[-1] if rows else None))
+            return [
+                parts[-1]
+                if term.accumulates
+                else tuple(self.total(c, term.per_sample) for c in zip(*parts, strict=True))
+                for term, parts in zip(terms, zip(*rows, strict=True), strict=True)
+            ]
 
-        rows = list(grid.by_samples())
-        runs = grid.runs(self.workers()) if not any(per_sample) else rows
-        parts = self.map(run, runs)
+        stacked = any(term.per_sample for term in terms)
+        runs = list(grid.by_samples()) if stacked else grid.runs(self.workers())
+        columns = zip(*self.map(run, runs), strict=True)
         return [
-            tuple(self.xp.concat(column, axis=0) for column in zip(*term, strict=True))
-            if stacked
-            else tuple(sum(c[1:], start=c[0]) for c in zip(*term, strict=True))
-            for term, stacked in zip(zip(*parts, strict=True), per_sample, strict=True)
+            tuple(
+                self.xp.concat(c, axis=0) if term.per_sample else sum(c[1:], start=c[0])
+                for c in zip(*parts, strict=True)
+            )
+            for term, parts in zip(terms, columns, strict=True)
         ]
+
+    def total(self, parts: Sequence[Array], per_sample: bool) -> Array:
+        """Σ of the statistics of tiles (k, C, ...), and over their samples unless `per_sample`."""
+        if not per_sample:
+            parts = [self.add_samples(part) for part in parts]
+        return sum(parts[1:], start=parts[0])
 
     def workers(self) -> int:
         """How many threads walk over tiles."""
@@ -147,20 +172,25 @@ class Backend:
     def fill(
         self,
         grid: Grid,
-        function: Callable[[Block], Array],
+        function: Callable[[Block, Array | None], Array],
         dtype: Dtype,
         make: Callable[[], Array],
+        room: Array | None = None,
     ) -> Array:
-        """An array as `make` gives it, whose blocks are those that `function` returns."""
+        """`room`, or what `make` gives, with the blocks that `function` returns.
+
+        `function` is given the block's place, which it may fill and return, or None.
+        """
         blocks = list(grid)
-        if len(blocks) == 1:
-            return self.xp.astype(function(blocks[0]), dtype, copy=False)
-        out = make()
+        if len(blocks) == 1 and room is None:
+            return self.cast(function(blocks[0], None), dtype)
+        out = make() if room is None else room
 
         def write(block: Block) -> None:
-            rows = slice(block.sample, block.sample + block.samples)
-            pixels = slice(block.pixel, block.pixel + block.pixels)
-            out[rows, :, pixels] = self.xp.astype(function(block), dtype, copy=False)
+            place = self.cut(out, block)
+            found = function(block, place)
+            if found is not place:
+                self.write(place, found)
 
         self.map(write, blocks)
         return out
@@ -213,8 +243,11 @@ class Backend:
         """Numbers as an array beside `like`, of its dtype."""
         return self.xp.asarray(values, dtype=like.dtype, device=self.device(like))
 
-    def softmax(self, z: Array) -> tuple[Array, Array, Array]:
-        """Softmax over axis 1, the maximum that was subtracted, and the log of the sum after."""
+    def softmax(self, z: Array, room: Array | None = None) -> tuple[Array, Array, Array]:
+        """Softmax over axis 1, the maximum that was subtracted, and the log of the sum after.
+
+        The softmax may be in `room`, which only a backend that `holds` is given.
+        """
         xp = self.xp
         shift = xp.max(z, axis=1, keepdims=True)
         e = xp.exp(z - shift)
@@ -225,11 +258,26 @@ class Backend:
         """`x` with 0 in the place of what is above `limit`."""
         return self.xp.where(x > limit, self.xp.zeros_like(x), x)
 
-    def sigmoid_slope(self, z: Array) -> Array:
-        """p·(1 − p) of the sigmoid p, to full precision on both sides."""
-        return self.sigmoid(z) * self.sigmoid(-z)
+    def sigmoid_pull(
+        self, z: Array, slope: Array, lesser: Array | None = None, place: Array | None = None
+    ) -> Array:
+        """slope·p·(1 − p) of the sigmoid p, to full precision on both sides.
 
-    def sigmoid(self, z: Array) -> Array:
+        `lesser` is what `lesser_side` gives, if it is known. The result may be in `place`,
+        which may be `lesser`.
+        """
+        return self.sigmoid(z) * self.sigmoid(-z) * slope
+
+    def lesser_side(self, z: Array, room: Array) -> None:
+        """Put the smaller of p and 1 − p, the sigmoid of −abs(z), into `room`."""
+        raise NotImplementedError
+
+    def against(self, t: Array) -> Array:
+        """1 − 2t."""
+        return 1 - 2 * t
+
+    def sigmoid(self, z: Array, room: Array | None = None) -> Array:
+        """The sigmoid, which may be in `room`."""
         e = self.xp.exp(-self.xp.abs(z))
         return self.xp.where(z >= 0, 1 / (1 + e), e / (1 + e))
 
@@ -238,9 +286,17 @@ class Backend:
         return self.maximum(z, 0.0) + self.xp.log1p(self.xp.exp(-self.xp.abs(z)))
 
     def softmax_pull(
-        self, p: Array, slope: Array | None, truth: Any, at_truth: Array | None
+        self,
+        p: Array,
+        slope: Array | None,
+        truth: Any,
+        at_truth: Array | None,
+        place: Array | None = None,
     ) -> Array:
-        """p·(slope − Σp·slope − u) + onehot·u, where u is `at_truth`, (k, 1, m)."""
+        """p·(slope − Σp·slope − u) + onehot·u, where u is `at_truth`, (k, 1, m).
+
+        The result may be in `place`, which may be p.
+        """
         xp = self.xp
         if slope is None:
             pulled = -p * at_truth
@@ -250,12 +306,12 @@ class Backend:
         return pulled if at_truth is None else self.add_at(pulled, truth, at_truth)
 
     def one_hot(self, labels: Array, classes: int, dtype: Dtype) -> Array:
-        """(k, C, m) from labels (k, m); a label that is no class has no one."""
+        """(k, C, m) from labels (k, 1, m); a label that is no class has no one."""
         index = self.xp.arange(classes, dtype=labels.dtype, device=self.device(labels))
-        return self.xp.astype(labels[:, None, :] == index[None, :, None], dtype, copy=False)
+        return self.xp.astype(labels == index[None, :, None], dtype, copy=False)
 
     def locate(self, labels: Array, classes: int, known: bool) -> Any:
-        """The place of each pixel's label (k, m), as the methods below take it: a mask.
+        """The place of each pixel's label (k, 1, m), as the methods below take it: a mask.
 
         With `known`, every label is a class.
         """
@@ -385,7 +441,7 @@ class Backend:
         adding = statistics is not None
         problem = Problem(self, loss, pred, target, weight, adding=adding)
         if statistics is None:
-            statistics = problem.measure()
+            statistics = problem.measure(ahead=True)
         else:
             problem.check_statistics(statistics)
         value, slopes = problem.score(statistics)

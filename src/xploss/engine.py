@@ -29,15 +29,41 @@ KEPT = 1 << 18
 
 
 @dataclass
+class Memory:
+    """What a walk remembers from measure to pull."""
+
+    trusted: bool = False
+    """Whether the values have been found to be in range."""
+    hard: bool = False
+    """Whether every target has been found to be 0 or 1."""
+    room: Array | None = None
+    """The gradient's array, which holds the probabilities until they are pulled."""
+
+
+@dataclass
 class Walk:
     """The terms that share an activation, and the tiles they walk over."""
 
     backend: Backend
     laid: inputs.Laid
     terms: list[tuple[int, float, Term]]
-    checked: bool = False
-    """Whether the values of the target have been found to be in range."""
+    looking: bool
+    """Whether the values of the tiles are looked at."""
+    memory: Memory
     _kept: tuple[Activation, dict[int | None, Reading]] | None = None
+    _soft: bool = False
+    """Whether a target between 0 and 1 has been found."""
+
+    def __post_init__(self) -> None:
+        b, laid = self.backend, self.laid
+        self._dtype = b.compute_dtype(laid.pred.dtype)
+        self._accumulator = b.accumulator(self._dtype, b.device(laid.pred))
+        self._float_target = b.isdtype(laid.target, "real floating")
+        self._bool_target = b.isdtype(laid.target, "bool")
+        self._weighted = laid.weight is not None and (
+            laid.weight.shape[1] > 1 or not b.isdtype(laid.weight, "bool")
+        )
+        self._sizes: dict[Any, Array] = {}
 
     @property
     def _first(self) -> Term:
@@ -52,19 +78,7 @@ class Walk:
         size = samples * classes * pixels
         if whole:
             return Grid(samples, classes, pixels, size)
-        limit = self.backend.tile_limit(self.laid.pred, size)
-        if any(t.accumulates for *_, t in self.terms):
-            # beside large statistics, with indices and sums of 64 bits, there is room for less
-            limit = max(limit >> 1, 1)
-        return Grid(samples, classes, pixels, limit)
-
-    def tile(self, block: Block) -> tuple[Activation, dict[int | None, Reading]]:
-        """The activation of a block, and its target for each ignore label of the terms."""
-        if not self.small:
-            return self._tile(block)
-        if self._kept is None:
-            self._kept = self._tile(block)
-        return self._kept
+        return Grid(samples, classes, pixels, self.backend.tile_limit(self.laid.pred, size))
 
     @lazy
     def small(self) -> bool:
@@ -75,36 +89,85 @@ class Walk:
             return False
         return samples * classes * pixels <= min(limit, KEPT)
 
-    def _tile(self, block: Block) -> tuple[Activation, dict[int | None, Reading]]:
-        b, dtype = self.backend, self.backend.compute_dtype(self.laid.pred.dtype)
-        x = b.contiguous(b.xp.astype(b.cut(self.laid.pred, block), dtype, copy=False))
-        target = b.cut(self.laid.target, block)
-        weight = None if self.laid.weight is None else b.cut(self.laid.weight, block)
-        part = replace(self.laid, pred=x, target=target, weight=weight)
+    def hold(self) -> None:
+        """Keep the probabilities in the array that is to be the gradient, where they fit."""
+        b, pred = self.backend, self.laid.pred
+        whole = any(t.whole for *_, t in self.terms)
+        fits = pred.dtype == self._dtype and self._first.from_logits
+        used = self._first.mode == "multiclass" or any(not t.pointwise for *_, t in self.terms)
+        if b.holds and used and fits and not (self.small or whole):
+            self.memory.room = b.empty_like(pred)
+
+    def tile(
+        self, block: Block, room: Array | None = None, ready: bool = False
+    ) -> tuple[Activation, dict[int | None, Reading]]:
+        """The activation of a block, and its target for each ignore label of the terms.
+
+        `room` is where the probabilities are to be, or are already if they are `ready`.
+        """
+        if not self.small:
+            return self._tile(block, room, ready)
+        if self._kept is None:
+            self._kept = self._tile(block, room, ready)
+        return self._kept
+
+    def _tile(
+        self, block: Block, room: Array | None, ready: bool
+    ) -> tuple[Activation, dict[int | None, Reading]]:
+        b, laid = self.backend, self.laid
+        x = b.contiguous(b.cast(b.cut(laid.pred, block), self._dtype))
+        target = b.cut(laid.target, block)
+        weight = None if laid.weight is None else b.cut(laid.weight, block)
+        fine = self.memory.trusted
+        if self.looking and not fine and not self._in_range(x, target, weight):
+            # bad, or left out: the whole array tells
+            self.check()
+            self.memory.trusted = True
+        fine = self.looking or fine
         readings: dict[int | None, Reading] = {}
         gone: list[Array | None] = []
         for ignore in dict.fromkeys(t.ignore_index for *_, t in self.terms):
-            readings[ignore], out = self._reading(part, ignore)
+            readings[ignore], out = self._reading(x, target, weight, ignore, fine)
             gone.append(out)
         # what no term reads may be anything; what one term leaves out another may need
         dead = _everywhere(gone)
         if dead is not None:
             x = b.xp.where(dead, b.xp.zeros_like(x), x)
-        return self._activation(x), readings
+        return self._activation(x, room, ready), readings
 
-    def _activation(self, x: Array) -> Activation:
+    def _activation(self, x: Array, room: Array | None, ready: bool) -> Activation:
         if not self._first.from_logits:
             return Probability(self.backend, x)
         kind = Softmax if self._first.mode == "multiclass" else Sigmoid
-        return kind(self.backend, x)
+        return kind(self.backend, x, room, ready)
 
-    def _reading(self, part: inputs.Laid, ignore: int | None) -> tuple[Reading, Array | None]:
-        """A tile's target and weight, and the pixels (k, 1|C, m) that are left out."""
-        b, xp, dtype = self.backend, self.backend.xp, part.pred.dtype
-        out = b.somewhere(values.left_out(b, part, ignore))
-        weight = None
-        if part.weight is not None:
-            weight = xp.astype(part.weight, dtype, copy=False)
+    def _in_range(self, x: Array, target: Array, weight: Array | None) -> bool:
+        """Whether all values of a tile have a meaning; False also where one is left out."""
+        b, top = self.backend, self.laid.sizes[1] - 1 if self.laid.labels else 1
+        if weight is not None and b.isdtype(weight, "real floating"):
+            low, high = b.extent(weight)
+            if not (low >= 0 and high < float("inf")):
+                return False
+        if not (self._bool_target and top >= 1):
+            low, high = b.extent(target)
+            if not (low >= 0 and high <= top):
+                return False
+        if self._first.from_logits:
+            return True
+        low, high = b.extent(x)
+        return low >= 0 and high <= 1
+
+    def _reading(
+        self, x: Array, target: Array, weight: Array | None, ignore: int | None, fine: bool
+    ) -> tuple[Reading, Array | None]:
+        """A tile's target and weight, and the pixels (k, 1|C, m) that are left out.
+
+        `fine` says whether all values are known to be in range.
+        """
+        b, xp, dtype = self.backend, self.backend.xp, self._dtype
+        out = b.somewhere(values.left_out(b, target, weight, ignore))
+        if weight is not None:
+            weight = b.cast(weight, dtype)
         elif out is not None:
             weight = xp.ones_like(out, dtype=dtype)
         if out is not None:
@@ -112,56 +175,71 @@ class Walk:
         if self._first.mode == "multiclass" and out is not None and out.shape[1] > 1:
             out = xp.all(out, axis=1, keepdims=True)
         labels, dense = None, None
-        if part.labels:
-            labels = xp.astype(part.target[:, 0, :], b.index_dtype(), copy=False)
-            gone = None if out is None or out.shape[1] > 1 else out[:, 0, :]
-            labels = labels if gone is None else xp.where(gone, -xp.ones_like(labels), labels)
+        if self.laid.labels:
+            labels = b.cast(target, b.index_dtype())
+            if out is not None and out.shape[1] == 1:
+                labels = xp.where(out, -xp.ones_like(labels), labels)
             if self._first.mode == "multilabel":
-                labels, dense = None, b.one_hot(labels, part.sizes[1], dtype)
+                labels, dense = None, b.one_hot(labels, x.shape[1], dtype)
         else:
-            exact = self.checked or b.isdtype(part.target, ("bool", "real floating"))
-            dense = b.numbers(part.target if exact else b.equals(part.target, 1), dtype)
+            exact = fine or self._bool_target or self._float_target
+            dense = b.numbers(target if exact else b.equals(target, 1), dtype)
         if dense is not None and out is not None:
             dense = xp.where(out, xp.zeros_like(dense), dense)
+        hard = not self._float_target or self.memory.hard
+        if dense is not None and not hard:
+            hard = b.is_hard(dense)
+            self._soft |= not hard
         reading = Reading(
             backend=b,
-            classes=part.sizes[1],
+            classes=x.shape[1],
             dtype=dtype,
-            accumulator=b.accumulator(dtype, b.device(part.pred)),
+            accumulator=self._accumulator,
             labels=labels,
             dense=dense,
             weight=weight,
-            weighted=part.weight is not None
-            and (part.weight.shape[1] > 1 or not b.isdtype(part.weight, "bool")),
-            known=self.checked and out is None,
-            integral=part.labels or not b.isdtype(part.target, "real floating"),
+            weighted=self._weighted,
+            known=fine and out is None,
+            hard=hard,
             slopes=Slopes(),
+            sizes=self._sizes,
             memory={},
         )
         return reading, out
+
+    def check(self) -> None:
+        """Raise for a value without a meaning."""
+        for *_, term in self.terms:
+            values.check(self.backend, term, self.laid)
+
+    def conclude(self) -> None:
+        """Remember what all tiles were found to be."""
+        if self.looking and not self.memory.trusted:
+            if self._soft and any(term.hard_targets for *_, term in self.terms):
+                self.check()
+            self.memory.trusted = True
+            self.memory.hard = not self._soft
 
     def measure(self) -> list[Measured]:
         """The statistics of each term over all blocks."""
         b = self.backend
 
-        def measured(block: Block, held: list[Measured] | None) -> list[Measured]:
-            activation, readings = self.tile(block)
-            sums: list[Measured] = []
-            for position, (*_, term) in enumerate(self.terms):
-                so_far = None if held is None else held[position]
-                reading = readings[term.ignore_index]
-                if term.accumulates:
-                    sums.append(term.measure(activation, reading, so_far))
-                    continue
-                parts = term.measure(activation, reading)
-                if not term.per_sample:
-                    parts = tuple(b.add_samples(part) for part in parts)
-                if so_far is not None:
-                    parts = tuple(x + y for x, y in zip(so_far, parts, strict=True))
-                sums.append(parts)
-            return sums
+        room = self.memory.room
 
-        return b.fold(self.grid, measured, [t.per_sample for *_, t in self.terms])
+        def measured(block: Block, held: list[Measured] | None) -> list[Measured]:
+            own = None if room is None else b.cut(room, block)
+            activation, readings = self.tile(block, own)
+            found: list[Measured] = []
+            for position, (*_, term) in enumerate(self.terms):
+                so_far = held[position] if held is not None and term.accumulates else None
+                found.append(term.measure(activation, readings[term.ignore_index], so_far))
+            if own is not None:
+                activation.settle()
+            return found
+
+        found = b.fold(self.grid, measured, [term for *_, term in self.terms])
+        self.conclude()
+        return found
 
     def maps(self, position: int, slopes: tuple[Array, ...]) -> Array:
         """The loss of each pixel for a pointwise term, (N, 1|C, n)."""
@@ -169,8 +247,11 @@ class Walk:
         samples, classes, pixels = self.laid.sizes
         planes = 1 if term.mode == "multiclass" else classes
 
-        def mapped(block: Block) -> Array:
-            activation, readings = self.tile(block)
+        room = self.memory.room
+
+        def mapped(block: Block, place: Array | None) -> Array:
+            own = None if room is None else b.cut(room, block)
+            activation, readings = self.tile(block, own, ready=own is not None)
             return term.map(activation, readings[term.ignore_index], slopes)
 
         b, dtype = self.backend, self.backend.compute_dtype(self.laid.pred.dtype)
@@ -208,27 +289,33 @@ class Walk:
     def pull(self, slopes: Sequence[tuple[Array, ...]], maps: Sequence[Array | None]) -> Array:
         """The gradient, (N, C, n); `maps` holds cotangents per pixel, of pointwise terms."""
 
-        def pulled(block: Block) -> Array:
-            activation, readings = self.tile(block)
+        b, pred = self.backend, self.laid.pred
+        # what is held is used up: another gradient of the same call computes it anew
+        room, self.memory.room = self.memory.room, None
+
+        def pulled(block: Block, place: Array | None) -> Array:
+            held = None if room is None else place
+            activation, readings = self.tile(block, held, ready=held is not None)
             for reading in readings.values():
                 reading.slopes = Slopes()
             used: list[Reading] = []
             for (*_, term), own, per_pixel in zip(self.terms, slopes, maps, strict=True):
                 reading = readings[term.ignore_index]
                 if per_pixel is not None:
-                    cot = self.backend.cut(per_pixel, block)
+                    cot = b.cut(per_pixel, block)
                     weight = cot if reading.weight is None else cot * reading.weight
                     reading = replace(reading, weight=weight, slopes=Slopes())
-                term.pull(activation, reading, tuple(self.backend.rows(s, block) for s in own))
+                term.pull(activation, reading, tuple(b.rows(s, block) for s in own))
                 if not any(reading is other for other in used):
                     used.append(reading)
+            if len(used) == 1:
+                return activation.pull(used[0], place)
             parts = [activation.pull(reading) for reading in used]
             return sum(parts[1:], start=parts[0])
 
-        pred = self.laid.pred
-        return self.backend.fill(
-            self.grid, pulled, pred.dtype, lambda: self.backend.xp.empty_like(pred)
-        )
+        out = b.fill(self.grid, pulled, pred.dtype, lambda: b.empty_like(pred), room)
+        self.conclude()
+        return out
 
 
 def _everywhere(masks: Sequence[Array | None]) -> Array | None:
@@ -246,8 +333,7 @@ class Problem:
     """A loss and the arrays of one call, checked and laid out.
 
     With `adding`, the statistics are to be added to others, so that no term may take a way of
-    its own for few pixels. `looking` says whether values have been checked already; by default
-    they are checked here, where that is asked for.
+    its own for few pixels. `memories` are those of an earlier walk over the same arrays.
     """
 
     def __init__(
@@ -259,30 +345,37 @@ class Problem:
         weight: Array | None,
         *,
         adding: bool = False,
-        looking: bool | None = None,
+        memories: Sequence[Memory] | None = None,
     ) -> None:
         self.backend, self.loss, self.pred = backend, loss, pred
         self.terms: list[tuple[float, Term]] = []
         walks: dict[tuple[str, bool, int], Walk] = {}
-        looked = looking
-        if looking is None:
-            looking = values.are_checked(backend, pred, target, weight)
-        self.looking = looking
+        looking = values.are_checked(backend, pred, target, weight)
         for index, (factor, term) in enumerate(loss.terms):
             key = (term.mode, term.from_logits, term.class_axis)
             if key not in walks:
                 laid = inputs.lay_out(backend, term, pred, target, weight)
-                walks[key] = Walk(backend, laid, [], looking)
+                memory = Memory() if memories is None else memories[len(walks)]
+                walks[key] = Walk(backend, laid, [], looking, memory)
             walk = walks[key]
             inputs.check_term(term, walk.laid)
-            if looking and looked is None:
-                values.check(backend, term, walk.laid)
             samples, _, pixels = walk.laid.sizes
             used = term if adding else term.for_size(pixels * (1 if term.per_sample else samples))
             walk.terms.append((index, factor, used))
             self.terms.append((factor, used))
         self.walks = list(walks.values())
         self.dtype = backend.compute_dtype(pred.dtype)
+
+    @property
+    def memories(self) -> list[Memory]:
+        """What is remembered of each walk."""
+        return [walk.memory for walk in self.walks]
+
+    def check(self) -> None:
+        """Look at all values, where that is asked for, before anything is computed."""
+        for walk in self.walks:
+            if walk.looking:
+                walk.check()
 
     @property
     def small(self) -> bool:
@@ -307,10 +400,12 @@ class Problem:
                         "the whole that pred is a part of, with per_image=True of the same samples"
                     )
 
-    def measure(self) -> list[Measured]:
-        """The statistics of each term, in their order."""
+    def measure(self, ahead: bool = False) -> list[Measured]:
+        """The statistics of each term, in their order; `ahead` of a gradient to be asked for."""
         found: dict[int, Measured] = {}
         for walk in self.walks:
+            if ahead:
+                walk.hold()
             for (index, *_), part in zip(walk.terms, walk.measure(), strict=True):
                 found[index] = part
         return [found[index] for index in range(len(found))]

@@ -45,7 +45,7 @@ class Slopes:
 class Reading:
     """A tile's target and weight as one ignore label leaves them.
 
-    Either `labels` (k, m), where a pixel that is left out has the label −1, or `dense`
+    Either `labels` (k, 1, m), where a pixel that is left out has the label −1, or `dense`
     (k, C, m), with 0 there, is given. `weight` (k, 1|C, m) is 0 where a pixel is left out; None
     stands for 1.
     """
@@ -61,9 +61,11 @@ class Reading:
     """Whether weights other than 0 and 1 may occur, so that counting will not do."""
     known: bool
     """Whether every label is known to be a class."""
-    integral: bool
-    """Whether every target is 0 or 1 by its dtype."""
+    hard: bool
+    """Whether every target is known to be 0 or 1."""
     slopes: Slopes
+    sizes: dict[Any, Array]
+    """The number of pixels of a tile as an array, which all tiles of a walk share."""
     memory: dict[Any, Any]
     """What a term keeps of a tile between measure and pull."""
 
@@ -73,14 +75,9 @@ class Reading:
         return self.backend.locate(self.labels, self.classes, self.known)
 
     @lazy
-    def hard(self) -> bool:
-        """Whether every target is known to be 0 or 1."""
-        return self.integral or self.backend.is_hard(self.truth)
-
-    @lazy
-    def sign(self) -> Array:
-        """2t − 1, (k, C, m), of a dense target."""
-        return 2 * self.truth - 1
+    def against(self) -> Array:
+        """1 − 2t, (k, C, m), of a dense target."""
+        return self.backend.against(self.truth)
 
     @lazy
     def foreground(self) -> Array:
@@ -106,16 +103,21 @@ class Reading:
         assert given is not None
         shape = (given.shape[0], self.classes)
         if self.weight is None:
-            pixels = given.shape[-1]
-            return xp.full(shape, pixels, dtype=self.accumulator, device=self.backend.device(given))
+            key = (shape, given.shape[-1])
+            if key not in self.sizes:
+                device = self.backend.device(given)
+                self.sizes[key] = xp.full(shape, key[1], dtype=self.accumulator, device=device)
+            return self.sizes[key]
         summed = self.backend.sum_pixels(self.weight, None, self.accumulator)
         return xp.broadcast_to(summed, shape)
 
-    def labelled(self, dtype: Dtype) -> Array:
-        """1 where a pixel has a class for a label, else 0, (k, 1, m)."""
+    def labelled(self, dtype: Dtype) -> Array | None:
+        """1 where a pixel has a class for a label, else 0, (k, 1, m); None for 1 everywhere."""
         assert self.labels is not None
+        if self.known:
+            return None
         known = (self.labels >= 0) & (self.labels < self.classes)
-        return self.backend.xp.astype(known[:, None, :], dtype)
+        return self.backend.xp.astype(known, dtype)
 
     def mass_of(self, power: int | None) -> Array:
         """Σ w·t^power per sample and class, (k, C)."""
@@ -127,7 +129,7 @@ class Reading:
             counts = b.count_classes(self.place, self.classes)
             return b.xp.astype(counts, self.accumulator)
         assert self.labels is not None
-        ones = b.xp.ones_like(self.labels[:, None, :], dtype=self.dtype)
+        ones = b.xp.ones_like(self.labels, dtype=self.dtype)
         return self.sum_true(ones)
 
     def sum(self, x: Array) -> Array:

@@ -56,7 +56,7 @@ def are_checked(backend: Backend, pred: Array, *others: Array | None) -> bool:
 
 
 def check(backend: Backend, term: Term, laid: Laid) -> None:
-    """Raise ValueError for a weight, target or probability that has no meaning."""
+    """Look at all values, and raise ValueError for a weight, target or probability that has no meaning."""
     if laid.weight is not None and backend.isdtype(laid.weight, "real floating"):
         _check_weight(backend, laid.weight)
     if not backend.isdtype(laid.target, "bool"):
@@ -68,12 +68,14 @@ def check(backend: Backend, term: Term, laid: Laid) -> None:
         _check_probabilities(backend, term, laid)
 
 
-def left_out(backend: Backend, laid: Laid, ignore_index: int | None) -> Array | None:
+def left_out(
+    backend: Backend, target: Array, weight: Array | None, ignore_index: int | None
+) -> Array | None:
     """Where pixels are left out by weight or ignored by label; None if nowhere."""
-    out = None if laid.weight is None else backend.equals(laid.weight, 0)
+    out = None if weight is None else backend.equals(weight, 0)
     if ignore_index is None:
         return out
-    ignored = backend.equals(laid.target, ignore_index)
+    ignored = backend.equals(target, ignore_index)
     return ignored if out is None else out | ignored
 
 
@@ -95,7 +97,7 @@ def _offence(
         return None
     xp = backend.xp
     bad = ~((x >= low) & (x <= high))
-    out = left_out(backend, laid, term.ignore_index)
+    out = left_out(backend, laid.target, laid.weight, term.ignore_index)
     if out is not None:
         bad = bad & ~out
     if not bool(xp.any(bad)):
@@ -126,7 +128,7 @@ def _check_dense(backend: Backend, term: Term, laid: Laid) -> None:
         raise ValueError(f"target has value {value:g}, outside [0, 1] of a dense target; {hint}")
     if term.hard_targets and backend.isdtype(laid.target, "real floating"):
         bad = (laid.target != 0.0) & (laid.target != 1.0)
-        out = left_out(backend, laid, term.ignore_index)
+        out = left_out(backend, laid.target, laid.weight, term.ignore_index)
         if bool(backend.xp.any(bad if out is None else bad & ~out)):
             raise ValueError(
                 f"target has values between 0 and 1; {type(term).__name__} is defined for hard "

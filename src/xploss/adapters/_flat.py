@@ -34,6 +34,7 @@ class FlatBackend(Backend):
     """Look-ups and counts by flat indices in the place of one-hot arrays."""
 
     def locate(self, labels: Array, classes: int, known: bool) -> Place:
+        labels = labels[:, 0, :]
         xp, mask, safe = self.xp, None, labels
         if not known:
             mask = (labels >= 0) & (labels < classes)
@@ -50,7 +51,8 @@ class FlatBackend(Backend):
     def take_at(self, x: Array, truth: Place) -> Array:
         samples, pixels = truth.index.shape
         if x.shape[2] == pixels and x.shape[0] == samples:
-            taken = x.reshape(-1).take(truth.flat)
+            whole = x.flags.c_contiguous
+            taken = x.reshape(-1).take(truth.flat) if whole else x[self._places(truth)]
         elif x.shape[0] == 1:
             taken = x[0, :, 0].take(truth.index)
         else:
@@ -58,11 +60,20 @@ class FlatBackend(Backend):
         return truth.only_known(taken[:, None, :])
 
     def add_at(self, x: Array, truth: Place, values: Array) -> Array:
-        x.reshape(-1)[truth.flat] += truth.only_known(values)[:, 0, :]
+        values = truth.only_known(values)[:, 0, :]
+        if x.flags.c_contiguous:
+            x.reshape(-1)[truth.flat] += values
+        else:
+            x[self._places(truth)] += values
         return x
 
+    def _places(self, truth: Place) -> tuple[Array, Array, Array]:
+        """The indices of the truth in a tile (k, C, m) that is not in one piece."""
+        samples, pixels = truth.index.shape
+        return self.xp.arange(samples)[:, None], truth.index, self.xp.arange(pixels)
+
     def put_at(self, x: Array, truth: Place, values: Array) -> Array:
-        out = x.copy()
+        out = x.copy(order="C")
         flat, new = truth.flat, values[:, 0, :]
         if truth.known is not None:
             known = truth.known[:, 0, :]

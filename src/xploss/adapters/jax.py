@@ -19,7 +19,7 @@ from ..tiles import Block, Grid
 if TYPE_CHECKING:
     from .._xp import Array, Device, Dtype
     from ..engine import Measured
-    from ..loss import Loss
+    from ..loss import Loss, Term
 
 
 class JaxBackend(Backend):
@@ -53,7 +53,7 @@ class JaxBackend(Backend):
     def minimum(self, x: Array, value: float) -> Array:
         return jnp.minimum(x, value)
 
-    def sigmoid(self, z: Array) -> Array:
+    def sigmoid(self, z: Array, room: Array | None = None) -> Array:
         return jax.nn.sigmoid(z)
 
     def softplus(self, z: Array) -> Array:
@@ -97,10 +97,18 @@ class JaxBackend(Backend):
         self,
         grid: Grid,
         measure: Callable[[Block, list[Measured] | None], list[Measured]],
-        per_sample: Sequence[bool],
+        terms: Sequence[Term],
     ) -> list[Measured]:
+        per_sample = [term.per_sample for term in terms]
+
+        def measured(block: Block) -> list[Measured]:
+            return [
+                parts if stacked else tuple(map(self.add_samples, parts))
+                for parts, stacked in zip(measure(block, None), per_sample, strict=True)
+            ]
+
         block = next(iter(grid))
-        shapes = jax.eval_shape(lambda: measure(block, None))
+        shapes = jax.eval_shape(lambda: measured(block))
         zeros = [
             tuple(
                 jnp.zeros(((grid.samples if stacked else s.shape[0]), *s.shape[1:]), s.dtype)
@@ -112,7 +120,7 @@ class JaxBackend(Backend):
         def add(block: Block, sums: Any) -> Any:
             parts = [
                 tuple(_placed(p, block, grid.samples) if stacked else p for p in term)
-                for term, stacked in zip(measure(block, None), per_sample, strict=True)
+                for term, stacked in zip(measured(block), per_sample, strict=True)
             ]
             return jax.tree.map(_add, sums, parts, is_leaf=lambda x: isinstance(x, _Sum))
 
@@ -126,16 +134,17 @@ class JaxBackend(Backend):
     def fill(
         self,
         grid: Grid,
-        function: Callable[[Block], Array],
+        function: Callable[[Block, Array | None], Array],
         dtype: Dtype,
         make: Callable[[], Array],
+        room: Array | None = None,
     ) -> Array:
         blocks = list(grid)
         if len(blocks) == 1:
-            return function(blocks[0]).astype(dtype)
+            return function(blocks[0], None).astype(dtype)
 
         def write(block: Block, out: Array) -> Array:
-            tile = function(block).astype(dtype)
+            tile = function(block, None).astype(dtype)
             return jax.lax.dynamic_update_slice(out, tile, (block.sample, 0, block.pixel))
 
         return _loop(grid, write, make())
@@ -170,7 +179,7 @@ class JaxBackend(Backend):
 
     def _check(self, loss: Loss, pred: Array, target: Array, weight: Array | None) -> None:
         """All checks of a call, before it is compiled."""
-        Problem(self, loss, pred, target, weight)
+        Problem(self, loss, pred, target, weight).check()
 
 
 BACKEND = JaxBackend(jnp)

@@ -19,6 +19,7 @@ class NumpyBackend(FlatBackend):
     """NumPy arrays."""
 
     name = "numpy"
+    holds = True
 
     def owns(self, x: Array) -> bool:
         return isinstance(x, np.ndarray | np.generic)
@@ -44,32 +45,64 @@ class NumpyBackend(FlatBackend):
     def minimum(self, x: Array, value: float) -> Array:
         return np.minimum(x, x.dtype.type(value))
 
-    def softmax(self, z: Array) -> tuple[Array, Array, Array]:
+    def cast(self, x: Array, dtype: Dtype) -> Array:
+        return x.astype(dtype, copy=False)
+
+    def softmax(self, z: Array, room: Array | None = None) -> tuple[Array, Array, Array]:
         shift = np.max(z, axis=1, keepdims=True)
-        e = np.subtract(z, shift)
+        e = np.subtract(z, shift, out=room)
         np.exp(e, out=e)
         total = np.sum(e, axis=1, keepdims=True)
         e *= 1 / total
         return e, shift, np.log(total)
 
-    def sigmoid(self, z: Array) -> Array:
+    def sigmoid(self, z: Array, room: Array | None = None) -> Array:
+        # 1 where z is positive, else exp(z), over 1 + exp(−abs(z))
+        p = np.minimum(z, 0, out=room)
+        np.exp(p, out=p)
         e = np.abs(z)
         np.negative(e, out=e)
         np.exp(e, out=e)
-        p = 1 / (1 + e)
-        return np.where(z >= 0, p, np.multiply(e, p, out=e))
+        e += 1
+        p /= e
+        return p
+
+    def lesser_side(self, z: Array, room: Array) -> None:
+        e = np.abs(z)
+        np.negative(e, out=e)
+        np.exp(e, out=e)
+        np.divide(e, 1 + e, out=room)
+
+    def sigmoid_pull(
+        self, z: Array, slope: Array, lesser: Array | None = None, place: Array | None = None
+    ) -> Array:
+        if lesser is None:
+            lesser = np.empty_like(z)
+            self.lesser_side(z, lesser)
+        pulled = np.multiply(1 - lesser, lesser, out=place)
+        pulled *= slope
+        return pulled
+
+    def against(self, t: Array) -> Array:
+        out = np.multiply(t, t.dtype.type(-2))
+        out += 1
+        return out
 
     def softmax_pull(
-        self, p: Array, slope: Array | None, truth: Any, at_truth: Array | None
+        self,
+        p: Array,
+        slope: Array | None,
+        truth: Any,
+        at_truth: Array | None,
+        place: Array | None = None,
     ) -> Array:
         if slope is None:
             assert at_truth is not None
-            pulled = np.multiply(p, -at_truth)
+            pulled = np.multiply(p, -at_truth, out=place)
         else:
             mean = np.matmul(np.swapaxes(slope, 1, 2), p)
             mean = mean if at_truth is None else np.add(mean, at_truth, out=mean)
-            pulled = np.subtract(slope, mean)
-            pulled *= p
+            pulled = np.multiply(p, slope - mean, out=place)
         return pulled if at_truth is None else self.add_at(pulled, truth, at_truth)
 
     def is_hard(self, x: Array) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy
 import torch
 
 from .. import _xp
@@ -16,7 +17,7 @@ from ..engine import Problem
 from ..threads import CALMING, Workers
 
 if TYPE_CHECKING:
-    from ..engine import Measured
+    from ..engine import Measured, Memory
     from ..loss import Loss
     from ..tiles import Block
 
@@ -31,6 +32,8 @@ _KINDS = {
     "integral": _INTEGRAL,
     "real floating": (torch.float64, torch.float32, torch.float16, torch.bfloat16),
 }
+_HUGE = 1 << 22
+"""From so many bytes on, NumPy asks the system for huge pages."""
 
 
 @dataclass(frozen=True)
@@ -99,22 +102,22 @@ class TorchBackend(Backend):
     def minimum(self, x: Array, value: float) -> Array:
         return torch.clamp(x, max=value)
 
-    def softmax(self, z: Array) -> tuple[Array, Array, Array]:
+    def softmax(self, z: Array, room: Array | None = None) -> tuple[Array, Array, Array]:
         shift = torch.amax(z, 1, keepdim=True).detach()
         log_total = torch.logsumexp(z - shift, 1, keepdim=True)
         return torch.softmax(z, 1), shift, log_total
 
-    def sigmoid(self, z: Array) -> Array:
-        return torch.sigmoid(z)
+    def sigmoid(self, z: Array, room: Array | None = None) -> Array:
+        return torch.sigmoid(z, out=room)
 
     def softplus(self, z: Array) -> Array:
         return -torch.nn.functional.logsigmoid(-z)
 
     def locate(self, labels: Array, classes: int, known: bool) -> _Place:
         if known:
-            return _Place(labels[:, None, :], None)
+            return _Place(labels, None)
         mask = (labels >= 0) & (labels < classes)
-        return _Place(torch.where(mask, labels, 0)[:, None, :], mask[:, None, :])
+        return _Place(torch.where(mask, labels, 0), mask)
 
     def take_at(self, x: Array, truth: _Place) -> Array:
         samples, _, pixels = truth.index.shape
@@ -181,7 +184,7 @@ class TorchBackend(Backend):
         for name, x in zip(("target", "weight"), refused, strict=True):
             if isinstance(x, torch.Tensor):
                 self.refuse_gradient(name, x)
-        if not (pred.requires_grad or _traced(pred)):
+        if not ((pred.requires_grad and torch.is_grad_enabled()) or _traced(pred)):
             return super().value(loss, pred, target, weight)
         return _Call.apply(_State(self, loss), pred, target, weight)
 
@@ -225,10 +228,33 @@ class EagerBackend(TorchBackend):
         self._graph = graph
 
     traces = False
+    holds = True
     tile_elements = 1 << 19
 
     def cut(self, x: Array, block: Block) -> Array:
-        return Backend.cut(self, x, block)
+        first, second, third = x.stride()
+        offset = x.storage_offset() + block.sample * first + block.pixel * third
+        shape = (block.samples, x.shape[1], block.pixels)
+        return x.as_strided(shape, (first, second, third), offset)
+
+    def cast(self, x: Array, dtype: Dtype) -> Array:
+        return x if x.dtype == dtype else x.to(dtype)
+
+    def empty_like(self, x: Array) -> Array:
+        size = x.numel() * x.element_size()
+        if size < _HUGE or not x.is_contiguous():
+            return torch.empty_like(x)
+        # NumPy asks for huge pages, whose first touch costs a fifth
+        return torch.from_numpy(numpy.empty(size, numpy.uint8)).view(x.dtype).view(x.shape)
+
+    def write(self, place: Array, x: Array) -> None:
+        place.copy_(x)
+
+    def total(self, parts: Sequence[Array], per_sample: bool) -> Array:
+        dtype = self.accumulator(parts[0].dtype, parts[0].device)
+        if per_sample:
+            return torch.stack(list(parts)).to(dtype).sum(0)
+        return torch.cat(list(parts)).to(dtype).sum(0, keepdim=True)
 
     def rows(self, x: Array, block: Block) -> Array:
         return Backend.rows(self, x, block)
@@ -238,7 +264,8 @@ class EagerBackend(TorchBackend):
 
     def tile_limit(self, x: Array, size: int) -> int:
         # a tile is to be small beside the array, with all that is computed from it
-        return min(self.tile_elements, max(size >> 6, 1 << 17))
+        most = self.tile_elements if x.element_size() > 2 else self.tile_elements >> 1
+        return min(most, max(size >> 4, 1 << 17))
 
     def workers(self) -> int:
         return int(torch.get_num_threads())
@@ -256,23 +283,30 @@ class EagerBackend(TorchBackend):
     def contiguous(self, x: Array) -> Array:
         return x if x.stride(-1) == 1 else x.contiguous()
 
-    def softmax(self, z: Array) -> tuple[Array, Array, Array]:
+    def softmax(self, z: Array, room: Array | None = None) -> tuple[Array, Array, Array]:
         shift = torch.amax(z, 1, keepdim=True)
-        e = (z - shift).exp_()
+        e = torch.sub(z, shift, out=room).exp_()
         total = torch.sum(e, 1, keepdim=True)
         return e.div_(total), shift, total.log_()
 
     def softmax_pull(
-        self, p: Array, slope: Array | None, truth: Any, at_truth: Array | None
+        self,
+        p: Array,
+        slope: Array | None,
+        truth: Any,
+        at_truth: Array | None,
+        place: Array | None = None,
     ) -> Array:
         if slope is None:
-            pulled = torch.mul(p, at_truth).neg_()
+            assert at_truth is not None
+            pulled = torch.mul(p, -at_truth, out=place)
         else:
             if torch.is_autocast_enabled(p.device.type):
                 mean = torch.sum(p * slope, 1, keepdim=True)
             else:
                 mean = torch.matmul(slope.permute(0, 2, 1), p)
-            pulled = torch.sub(slope, mean if at_truth is None else mean.add_(at_truth)).mul_(p)
+            mean = mean if at_truth is None else mean.add_(at_truth)
+            pulled = torch.mul(p, slope - mean, out=place)
         return pulled if at_truth is None else self.add_at(pulled, truth, at_truth)
 
     def numbers(self, x: Array, dtype: Dtype) -> Array:
@@ -280,7 +314,10 @@ class EagerBackend(TorchBackend):
         return (x.view(torch.uint8) if x.dtype == torch.bool else x).to(dtype)
 
     def is_hard(self, x: Array) -> bool:
-        return self.on_host(x) and torch.equal(x * x, x)
+        if not self.on_host(x):
+            return False
+        low, high = self.extent((x * x).sub_(x))
+        return low == 0 == high
 
     def zero_above(self, x: Array, limit: float) -> Array:
         # on a CPU, where() costs as much as three exponentials
@@ -291,9 +328,21 @@ class EagerBackend(TorchBackend):
             return torch.nn.functional.softplus(z)
         return super().softplus(z)
 
-    def sigmoid_slope(self, z: Array) -> Array:
-        e = torch.abs(z).neg_().exp_()
-        return e.mul_((1 + e).pow_(-2))
+    def lesser_side(self, z: Array, room: Array) -> None:
+        torch.abs(z, out=room).neg_().sigmoid_()
+
+    def sigmoid_pull(
+        self, z: Array, slope: Array, lesser: Array | None = None, place: Array | None = None
+    ) -> Array:
+        if lesser is None:
+            lesser = torch.abs(z).neg_().sigmoid_()
+        # slope·(1 − s)·s, which is the same for both sides
+        if place is None:
+            return torch.ops.aten.sigmoid_backward(slope, lesser)
+        return torch.ops.aten.sigmoid_backward(slope, lesser, grad_input=place)
+
+    def against(self, t: Array) -> Array:
+        return torch.mul(t, -2).add_(1)
 
     def add_at(self, x: Array, truth: _Place, values: Array) -> Array:
         return x.scatter_add_(1, truth.index, truth.only_known(values))
@@ -345,13 +394,12 @@ class EagerBackend(TorchBackend):
 
     def sum_pixels(self, x: Array, weight: Array | None, dtype: Dtype) -> Array:
         # the float32 sum over adjacent pixels is a cascade: its error does not grow with them
-        summed = torch.sum(x if weight is None else x * weight, -1)
-        return summed.to(dtype)
+        return torch.sum(x if weight is None else x * weight, -1)
 
     def sum_classes(self, values: Array, truth: _Place, classes: int, dtype: Dtype) -> Array:
         samples = values.shape[0]
         # bincount adds in the dtype of its weights, one by one
-        held = truth.only_known(values).reshape(-1).to(dtype)
+        held = truth.only_known(values).to(dtype).reshape(-1)
         summed = torch.bincount(self._bins(truth, classes), held, minlength=samples * classes)
         return summed.reshape(samples, classes)
 
@@ -369,10 +417,10 @@ class EagerBackend(TorchBackend):
     def _bins(truth: _Place, classes: int) -> Array:
         """A bin per sample and label."""
         index = truth.index
-        if index.shape[0] > 1:
-            samples = torch.arange(index.shape[0], device=index.device)
-            index = index + samples[:, None, None] * classes
-        return index.reshape(-1)
+        if index.shape[0] == 1:
+            return index.view(-1)
+        samples = torch.arange(index.shape[0], device=index.device)
+        return (index + samples[:, None, None] * classes).view(-1)
 
     def scoring(self, arrays: Sequence[Array]) -> tuple[Backend, Sequence[Array]]:
         if all(isinstance(a, torch.Tensor) and a.device.type == "cpu" for a in arrays):
@@ -386,8 +434,8 @@ class EagerBackend(TorchBackend):
 
     def forward(self, state: _State, pred: Array, target: Array, weight: Array | None) -> Array:
         problem = Problem(self, state.loss, pred, target, weight)
-        value, state.slopes = problem.score(problem.measure())
-        state.looking = problem.looking
+        value, state.slopes = problem.score(problem.measure(ahead=True))
+        state.memories = problem.memories
         state.problem = problem if problem.small else None
         return value
 
@@ -398,7 +446,7 @@ class EagerBackend(TorchBackend):
             return self._graph.backward(state, cotangent, pred, target, weight)
         problem = state.problem
         if problem is None:
-            problem = Problem(self, state.loss, pred, target, weight, looking=state.looking)
+            problem = Problem(self, state.loss, pred, target, weight, memories=state.memories)
         return problem.gradient(state.slopes, cotangent)
 
 
@@ -413,6 +461,9 @@ class DeviceBackend(EagerBackend):
     def workers(self) -> int:
         return 1
 
+    def empty_like(self, x: Array) -> Array:
+        return torch.empty_like(x)
+
     def tile_limit(self, x: Array, size: int) -> int:
         return 1 << 24
 
@@ -425,7 +476,7 @@ class _State:
         self.loss = loss
         self.problem: Any = None
         self.slopes: Any = None
-        self.looking = False
+        self.memories: list[Memory] = []
 
 
 class _Call(torch.autograd.Function):

@@ -141,7 +141,7 @@ class PointwiseLoss(Term):
         """f, df/dlog p (None for −1) and df/dp (None for 0) of the truth."""
         if self.focus:
             return _focal(reading.backend, *activation.sides_true(reading), self.focus)
-        return (None if slopes else -activation.log_true(reading)), None, None
+        return (None if slopes else activation.cost_true(reading)), None, None
 
     def _sides(
         self, activation: Activation, reading: Reading
@@ -167,15 +167,19 @@ def _focal(
 ) -> tuple[Array, Array | None, Array | None]:
     """F = −q^γ·log p with q = 1 − p, and its derivatives by log p, −q^γ, and by p.
 
-    The latter is γ·q^(γ−1)·log p, written γ·q^γ·(log p)/q: where q is 0 the quotient is −1,
-    and the derivative of a saturated pixel stays finite for γ < 1. For γ = 0 they are −1 and 0,
+    The latter is γ·q^(γ−1)·log p, for γ < 1 written γ·q^γ·(log p)/q: where q is 0 the quotient
+    is −1, and the derivative of a saturated pixel stays finite. For γ = 0 they are −1 and 0,
     given as None.
     """
     xp = backend.xp
     if not focus:
         return -log_p, None, None
     q = backend.maximum(q, 0.0)
-    power = q if focus == 1.0 else q * q if focus == 2.0 else q**focus
+    if focus >= 1.0:
+        lower = xp.ones_like(q) if focus == 1.0 else q if focus == 2.0 else q ** (focus - 1)
+        power = lower * q
+        return -power * log_p, -power, focus * lower * log_p
+    power = q**focus
     some = q > 0
     ratio = xp.where(some, log_p / xp.where(some, q, xp.ones_like(q)), -xp.ones_like(q))
     return -power * log_p, -power, focus * power * ratio
