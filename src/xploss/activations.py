@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .backend import Backend
     from .reading import Reading
 
+SMALLEST = 1e-30
+"""Above it, a probability in float32 is far from losing digits."""
 CLIP = 1e-7
 """Probabilities from outside are clipped to [CLIP, 1 − CLIP] for the logarithm only."""
 
@@ -56,7 +58,9 @@ class Activation:
 
     def true(self, reading: Reading) -> Array:
         """P of the truth: at each pixel's label, (k, 1, m)."""
-        return reading.at_truth(self.p)
+        if "true" not in reading.memory:
+            reading.memory["true"] = reading.at_truth(self.p)
+        return reading.memory["true"]
 
     def log_true(self, reading: Reading) -> Array:
         """Log p of the truth."""
@@ -119,12 +123,17 @@ class Softmax(Activation):
         return self.backend.xp.where(self.p > 0.5, self._rest, 1 - self.p)
 
     def sides_true(self, reading: Reading) -> tuple[Array, Array, Array]:
-        xp, p = self.backend.xp, self.true(reading)
-        sure = p > 0.5
-        q = xp.where(sure, self._rest, 1 - p)
-        near = xp.log1p(-xp.where(sure, q, xp.zeros_like(q)))
+        b, xp, p = self.backend, self.backend.xp, self.true(reading)
+        q = b.sum_others(self.p, reading.place, p)
+        known = reading.labelled(p.dtype)
+        q = q if known is None else q * known + (1 - known)
         # close to 1 only: in float64 XLA's log1p is less exact below -0.25
-        return p, q, xp.where(p > 0.75, near, self.log_true(reading))
+        sure = p > 0.75
+        near = xp.log1p(-xp.where(sure, q, xp.zeros_like(q)))
+        if known is None and b.concrete(p) and b.on_host(p) and b.extent(p)[0] > SMALLEST:
+            # p has all its digits, and so has its logarithm
+            return p, q, xp.where(sure, near, xp.log(p))
+        return p, q, xp.where(sure, near, self.log_true(reading))
 
     def log_true(self, reading: Reading) -> Array:
         _, shift, log_total = self._parts
@@ -140,13 +149,14 @@ class Softmax(Activation):
         """
         s, b = reading.slopes, self.backend
         spread = reading.weight is not None and reading.weight.shape[1] > 1
-        if s.p is None and s.log_p is None and not spread:
+        if s.log_p is None and not spread:
             at_truth = s.log_p_true
             if s.p_true is not None:
                 by_p = s.p_true * self.true(reading)
                 at_truth = by_p if at_truth is None else by_p + at_truth
             truth = None if at_truth is None else reading.place
-            return _weighted(b.softmax_pull(self.p, s.p_class, truth, at_truth, place), reading)
+            slope = _sum(s.p_class, s.p)
+            return _weighted(b.softmax_pull(self.p, slope, truth, at_truth, place), reading)
         return self._pull_dense(reading)
 
     def _pull_dense(self, reading: Reading) -> Array:
@@ -238,12 +248,12 @@ class Sigmoid(Activation):
         if g is not None:
             pulled = b.sigmoid_pull(self.x, g, self.room if self.ready else None, place)
         if s.log_p_true is not None:
-            away = self._away(reading)
-            q = b.sigmoid(away)
-            by_truth = -s.log_p_true if s.p_true is None else b.sigmoid(-away) * -s.p_true
+            away, free = self._away(reading), place if pulled is None else None
+            by_truth = -s.log_p_true
             if s.p_true is not None:
-                by_truth = by_truth - s.log_p_true
-            pulled = _sum(pulled, q * by_truth * reading.against)
+                by_truth = by_truth - b.sigmoid(-away) * s.p_true
+            q = b.multiply(b.sigmoid(away, free), reading.against, free)
+            pulled = _sum(pulled, b.multiply(q, by_truth, free))
         if s.log_p is not None:
             pulled = _sum(pulled, self.q * s.log_p)
         if s.log_q is not None:

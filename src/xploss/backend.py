@@ -201,6 +201,10 @@ class Backend:
 
     # kernels on tiles
 
+    def multiply(self, x: Array, y: Array, place: Array | None) -> Array:
+        """x·y, which may be in `place`."""
+        return x * y
+
     def equals(self, x: Array, value: int) -> Array:
         """Where `x` is an integer, which may lie outside its dtype."""
         xp = self.xp
@@ -293,9 +297,9 @@ class Backend:
         at_truth: Array | None,
         place: Array | None = None,
     ) -> Array:
-        """p·(slope − Σp·slope − u) + onehot·u, where u is `at_truth`, (k, 1, m).
+        """p·(slope − Σp·slope − u) + onehot·u, with `slope` (k|1, C, m|1).
 
-        The result may be in `place`, which may be p.
+        u is `at_truth`, (k, 1, m). The result may be in `place`, which may be p.
         """
         xp = self.xp
         if slope is None:
@@ -326,6 +330,11 @@ class Backend:
         """`x` (k, C, m) plus `values` (k, 1, m) at each pixel's label; `x` may be reused."""
         return x + self.xp.astype(truth, x.dtype) * values
 
+    def sum_others(self, x: Array, truth: Any, at_truth: Array) -> Array:
+        """Σ over the classes of `x`, (k, 1, m), but that of each label, where `x` is `at_truth`."""
+        others = self.put_at(x, truth, self.xp.zeros_like(at_truth))
+        return self.xp.sum(others, axis=1, keepdims=True, dtype=x.dtype)
+
     def put_at(self, x: Array, truth: Any, values: Array) -> Array:
         """`x` (k, C, m) with `values` (k, 1, m) at each pixel's label."""
         return self.xp.where(truth, values, x)
@@ -351,10 +360,13 @@ class Backend:
         The bins are fine near 0 and 1, where trained predictions are, and 2/bins wide at 1/2.
         The odds of a hinge error are the error itself, so that the bins cover [0, ∞).
         """
-        xp = self.xp
-        low = xp.sqrt(errors + TINY)
-        high = 1 if hinge else xp.sqrt(xp.abs(1 - errors) + TINY)
-        return low / (low + high) * bins
+        odds = errors if hinge else errors / (self.xp.abs(1 - errors) + TINY)
+        root = self.xp.sqrt(odds + TINY)
+        return root / (root + 1) * bins
+
+    def positive(self, x: Array) -> Array:
+        """1 where `x` is above 0, else 0."""
+        return self.xp.astype(x > 0, x.dtype)
 
     def hinge(self, z: Array, t: Array) -> Array:
         """The hinge errors max(0, 1 − (2t − 1)·z)."""

@@ -37,7 +37,11 @@ class Memory:
     hard: bool = False
     """Whether every target has been found to be 0 or 1."""
     room: Array | None = None
-    """The gradient's array, which holds the probabilities until they are pulled."""
+    """The gradient's array, which holds what it is made from."""
+    ahead: tuple[Array, ...] | None = None
+    """The slopes, up to a factor, with which `room` holds the gradient already."""
+    scorer: Backend | None = None
+    """Where slopes are arrays of."""
 
 
 @dataclass
@@ -78,7 +82,11 @@ class Walk:
         size = samples * classes * pixels
         if whole:
             return Grid(samples, classes, pixels, size)
-        return Grid(samples, classes, pixels, self.backend.tile_limit(self.laid.pred, size))
+        limit = self.backend.tile_limit(self.laid.pred, size)
+        if any(t.accumulates for *_, t in self.terms):
+            # beside large statistics, with indices and sums of 64 bits, there is room for less
+            limit = max(limit >> 1, 1)
+        return Grid(samples, classes, pixels, limit)
 
     @lazy
     def small(self) -> bool:
@@ -90,12 +98,23 @@ class Walk:
         return samples * classes * pixels <= min(limit, KEPT)
 
     def hold(self) -> None:
-        """Keep the probabilities in the array that is to be the gradient, where they fit."""
-        b, pred = self.backend, self.laid.pred
+        """Let the gradient's array hold what spares the second walk, where it fits.
+
+        That is the gradient itself, up to a factor, if the slopes are known beforehand; else
+        the probabilities.
+        """
+        b, pred, (_, _, first) = self.backend, self.laid.pred, self.terms[0]
+        if not b.holds or self.small or pred.dtype != self._dtype:
+            return
+        if len(self.terms) == 1:
+            one = b.xp.ones(
+                (1, pred.shape[1]), dtype=self._accumulator, device=b.device(self.laid.pred)
+            )
+            self.memory.scorer, (one,) = b.scoring((one,))
+            self.memory.ahead = first.slopes_ahead(one, self.memory.scorer)
+        by_p = first.mode == "multiclass" or any(t.by_p for *_, t in self.terms)
         whole = any(t.whole for *_, t in self.terms)
-        fits = pred.dtype == self._dtype and self._first.from_logits
-        used = self._first.mode == "multiclass" or any(not t.pointwise for *_, t in self.terms)
-        if b.holds and used and fits and not (self.small or whole):
+        if self.memory.ahead is not None or (first.from_logits and by_p and not whole):
             self.memory.room = b.empty_like(pred)
 
     def tile(
@@ -148,7 +167,8 @@ class Walk:
             low, high = b.extent(weight)
             if not (low >= 0 and high < float("inf")):
                 return False
-        if not (self._bool_target and top >= 1):
+        # the look for targets other than 0 and 1 is a look for those out of range
+        if not (self._bool_target and top >= 1) and not self._float_target:
             low, high = b.extent(target)
             if not (low >= 0 and high <= top):
                 return False
@@ -190,6 +210,10 @@ class Walk:
         if dense is not None and not hard:
             hard = b.is_hard(dense)
             self._soft |= not hard
+            if self.looking and not (hard or self.memory.trusted):
+                low, high = b.extent(dense)
+                if not (low >= 0 and high <= 1):
+                    self.check()
         reading = Reading(
             backend=b,
             classes=x.shape[1],
@@ -222,9 +246,8 @@ class Walk:
 
     def measure(self) -> list[Measured]:
         """The statistics of each term over all blocks."""
-        b = self.backend
-
-        room = self.memory.room
+        b, room = self.backend, self.memory.room
+        ahead = None if self.memory.ahead is None else self._near(self.memory.ahead)
 
         def measured(block: Block, held: list[Measured] | None) -> list[Measured]:
             own = None if room is None else b.cut(room, block)
@@ -233,7 +256,9 @@ class Walk:
             for position, (*_, term) in enumerate(self.terms):
                 so_far = held[position] if held is not None and term.accumulates else None
                 found.append(term.measure(activation, readings[term.ignore_index], so_far))
-            if own is not None:
+            if own is not None and ahead is not None:
+                self._put(own, self._pulled(activation, readings, [ahead], own))
+            elif own is not None:
                 activation.settle()
             return found
 
@@ -246,13 +271,12 @@ class Walk:
         term = self.terms[position][2]
         samples, classes, pixels = self.laid.sizes
         planes = 1 if term.mode == "multiclass" else classes
-
-        room = self.memory.room
+        room, near = self.memory.room, self._near(slopes)
 
         def mapped(block: Block, place: Array | None) -> Array:
             own = None if room is None else b.cut(room, block)
             activation, readings = self.tile(block, own, ready=own is not None)
-            return term.map(activation, readings[term.ignore_index], slopes)
+            return term.map(activation, readings[term.ignore_index], near)
 
         b, dtype = self.backend, self.backend.compute_dtype(self.laid.pred.dtype)
         device = b.device(self.laid.pred)
@@ -288,34 +312,68 @@ class Walk:
 
     def pull(self, slopes: Sequence[tuple[Array, ...]], maps: Sequence[Array | None]) -> Array:
         """The gradient, (N, C, n); `maps` holds cotangents per pixel, of pointwise terms."""
-
-        b, pred = self.backend, self.laid.pred
+        b, pred, memory = self.backend, self.laid.pred, self.memory
         # what is held is used up: another gradient of the same call computes it anew
-        room, self.memory.room = self.memory.room, None
+        room, memory.room = memory.room, None
+        if room is not None and memory.ahead is not None:
+            return self._scale(room, slopes[0], memory.ahead)
+        near = [self._near(own) for own in slopes]
 
         def pulled(block: Block, place: Array | None) -> Array:
             held = None if room is None else place
             activation, readings = self.tile(block, held, ready=held is not None)
             for reading in readings.values():
                 reading.slopes = Slopes()
-            used: list[Reading] = []
-            for (*_, term), own, per_pixel in zip(self.terms, slopes, maps, strict=True):
-                reading = readings[term.ignore_index]
-                if per_pixel is not None:
-                    cot = b.cut(per_pixel, block)
-                    weight = cot if reading.weight is None else cot * reading.weight
-                    reading = replace(reading, weight=weight, slopes=Slopes())
-                term.pull(activation, reading, tuple(b.rows(s, block) for s in own))
-                if not any(reading is other for other in used):
-                    used.append(reading)
-            if len(used) == 1:
-                return activation.pull(used[0], place)
-            parts = [activation.pull(reading) for reading in used]
-            return sum(parts[1:], start=parts[0])
+            own = [tuple(b.rows(s, block) for s in term) for term in near]
+            cots = [None if cot is None else b.cut(cot, block) for cot in maps]
+            return self._pulled(activation, readings, own, place, cots)
 
         out = b.fill(self.grid, pulled, pred.dtype, lambda: b.empty_like(pred), room)
         self.conclude()
         return out
+
+    def _pulled(
+        self,
+        activation: Activation,
+        readings: dict[int | None, Reading],
+        slopes: Sequence[tuple[Array, ...]],
+        place: Array | None,
+        maps: Sequence[Array | None] = (None,),
+    ) -> Array:
+        """The gradient of a tile, which may be in `place`."""
+        used: list[Reading] = []
+        for (*_, term), own, cot in zip(self.terms, slopes, maps, strict=True):
+            reading = readings[term.ignore_index]
+            if cot is not None:
+                weight = cot if reading.weight is None else cot * reading.weight
+                reading = replace(reading, weight=weight, slopes=Slopes())
+            term.pull(activation, reading, own)
+            if not any(reading is other for other in used):
+                used.append(reading)
+        if len(used) == 1:
+            return activation.pull(used[0], place)
+        parts = [activation.pull(reading) for reading in used]
+        return sum(parts[1:], start=parts[0])
+
+    def _scale(self, room: Array, slopes: tuple[Array, ...], ahead: tuple[Array, ...]) -> Array:
+        """The gradient of `slopes` from that of `ahead`, in its place."""
+        assert self.memory.scorer is not None
+        xp = self.memory.scorer.xp
+        given, known = (xp.sum(xp.stack(list(s))) for s in (slopes, ahead))
+        (factor,) = self._near((given / xp.where(known > 0, known, xp.ones_like(known)),))
+
+        def scaled(block: Block, place: Array | None) -> Array:
+            return self.backend.multiply(place, factor, place)
+
+        return self.backend.fill(self.grid, scaled, room.dtype, lambda: room, room)
+
+    def _near(self, slopes: tuple[Array, ...]) -> tuple[Array, ...]:
+        """Slopes as the tiles take them: beside `pred`, in the dtype of the computation."""
+        return tuple(self.backend.scored(slope, self.laid.pred, self._dtype) for slope in slopes)
+
+    def _put(self, place: Array, x: Array) -> None:
+        if x is not place:
+            self.backend.write(place, x)
 
 
 def _everywhere(masks: Sequence[Array | None]) -> Array | None:
@@ -422,7 +480,7 @@ class Problem:
         for walk in self.walks:
             for position, (index, _, term) in enumerate(walk.terms):
                 if term.maps:
-                    parts[index] = walk.maps(position, self._near(slopes[index]))
+                    parts[index] = walk.maps(position, slopes[index])
         return b.scored(add_values(self.loss, parts), self.pred, self.dtype), slopes
 
     def gradient(self, slopes: Sequence[tuple[Array, ...]], cotangent: Array | None) -> Array:
@@ -431,15 +489,11 @@ class Problem:
         for walk in self.walks:
             own, maps = [], []
             for index, _, term in walk.terms:
-                own.append(self._near(scale_slopes(b, term, slopes[index], cotangent)))
+                own.append(scale_slopes(b, term, slopes[index], cotangent))
                 maps.append(walk.lay_cotangent(term, cotangent) if term.maps else None)
             part = inputs.restore(b, walk.pull(own, maps), walk.laid)
             total = part if total is None else total + part
         return total
-
-    def _near(self, slopes: tuple[Array, ...]) -> tuple[Array, ...]:
-        """Slopes as the tiles take them: beside `pred`, in the dtype of the computation."""
-        return tuple(self.backend.scored(slope, self.pred, self.dtype) for slope in slopes)
 
 
 def check_cotangent(backend: Backend, value: Array | None, cotangent: Array | None) -> None:

@@ -286,6 +286,11 @@ class Term(Loss):
         return self.pointwise and self.reduction == "none"
 
     @property
+    def by_p(self) -> bool:
+        """Whether the loss is differentiated by the probability rather than the logit."""
+        return not self.pointwise
+
+    @property
     def accumulates(self) -> bool:
         """Whether the statistics are so large that tiles should add to them in place."""
         return False
@@ -339,6 +344,13 @@ class Term(Loss):
         slopes : arrays (R, C, ...)
             Derivatives of `losses` that `pull` takes.
         """
+
+    def slopes_ahead(self, one: Array, backend: Backend) -> tuple[Array, ...] | None:
+        """The slopes that `score` gives, up to a common factor; None if statistics decide.
+
+        `one` is ones, (1, C), in the library in which statistics are scored.
+        """
+        return None
 
     @abstractmethod
     def pull(self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]) -> None:

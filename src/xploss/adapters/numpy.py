@@ -83,6 +83,9 @@ class NumpyBackend(FlatBackend):
         pulled *= slope
         return pulled
 
+    def multiply(self, x: Array, y: Array, place: Array | None) -> Array:
+        return np.multiply(x, y, out=place)
+
     def against(self, t: Array) -> Array:
         out = np.multiply(t, t.dtype.type(-2))
         out += 1
@@ -100,7 +103,10 @@ class NumpyBackend(FlatBackend):
             assert at_truth is not None
             pulled = np.multiply(p, -at_truth, out=place)
         else:
-            mean = np.matmul(np.swapaxes(slope, 1, 2), p)
+            if slope.shape[2] > 1:
+                mean = np.sum(p * slope, axis=1, keepdims=True)
+            else:
+                mean = np.matmul(np.swapaxes(slope, 1, 2), p)
             mean = mean if at_truth is None else np.add(mean, at_truth, out=mean)
             pulled = np.multiply(p, slope - mean, out=place)
         return pulled if at_truth is None else self.add_at(pulled, truth, at_truth)

@@ -301,7 +301,7 @@ class EagerBackend(TorchBackend):
             assert at_truth is not None
             pulled = torch.mul(p, -at_truth, out=place)
         else:
-            if torch.is_autocast_enabled(p.device.type):
+            if slope.shape[2] > 1 or torch.is_autocast_enabled(p.device.type):
                 mean = torch.sum(p * slope, 1, keepdim=True)
             else:
                 mean = torch.matmul(slope.permute(0, 2, 1), p)
@@ -341,8 +341,19 @@ class EagerBackend(TorchBackend):
             return torch.ops.aten.sigmoid_backward(slope, lesser)
         return torch.ops.aten.sigmoid_backward(slope, lesser, grad_input=place)
 
+    def multiply(self, x: Array, y: Array, place: Array | None) -> Array:
+        return torch.mul(x, y, out=place)
+
     def against(self, t: Array) -> Array:
         return torch.mul(t, -2).add_(1)
+
+    def sum_others(self, x: Array, truth: _Place, at_truth: Array) -> Array:
+        if truth.known is not None:
+            return super().sum_others(x, truth, at_truth)
+        x.scatter_(1, truth.index, 0)
+        summed = torch.sum(x, 1, keepdim=True)
+        x.scatter_(1, truth.index, at_truth)
+        return summed
 
     def add_at(self, x: Array, truth: _Place, values: Array) -> Array:
         return x.scatter_add_(1, truth.index, truth.only_known(values))
@@ -361,35 +372,49 @@ class EagerBackend(TorchBackend):
             kind = torch.int64 if weight is None else dtype
             held = tuple(torch.zeros(shape, dtype=d, device=index.device) for d in (kind, dtype))
         size, total = (sums.view(-1) for sums in held)
-        flat, value = index.reshape(-1), values.reshape(-1).to(dtype)
-        if weight is not None:
-            one = weight.expand(values.shape).reshape(-1).to(dtype)
-            value.mul_(one)
+        flat = index.reshape(-1).to(torch.int64)
+        if weight is None:
+            one = self._ones(flat)
         else:
-            one = torch.ones((), dtype=torch.int64, device=flat.device).expand(flat.shape)
-        if past:
-            counts = flat < size.shape[0]
-            flat, one, value = flat[counts], one[counts], value[counts]
+            one = weight.expand(values.shape).reshape(-1).to(dtype)
+        counts = flat < size.shape[0] if past else None
+        if counts is not None:
+            flat, one = flat[counts], one[counts]
         size.scatter_add_(0, flat, one)
-        total.scatter_add_(0, flat, value)
+        value = values.reshape(-1).to(dtype)
+        value = value if counts is None else value[counts]
+        total.scatter_add_(0, flat, value if weight is None else value.mul_(one))
         return held
 
+    def _ones(self, like: Array) -> Array:
+        """Ones for counting, which all tiles share; a single one would be read more slowly."""
+        length, ones = like.shape[0], self._shared
+        if ones is None or ones.shape[0] < length or ones.device != like.device:
+            ones = torch.ones(length, dtype=torch.int64, device=like.device)
+            self._shared = ones
+        return ones[:length]
+
+    _shared: Array | None = None
+
     def place_errors(self, errors: Array, bins: int, hinge: bool) -> Array:
-        low = torch.add(errors, TINY).sqrt_()
         if hinge:
-            return low.div_(low + 1).mul_(bins)
-        high = torch.sub(errors, 1).abs_().add_(TINY).sqrt_().add_(low)
-        return low.div_(high).mul_(bins)
+            root = torch.add(errors, TINY).sqrt_()
+        else:
+            root = torch.rsub(errors, 1).add_(TINY)
+            root = torch.div(errors, root, out=root).add_(TINY).sqrt_()
+        return root.div_(root + 1).mul_(bins)
 
     def hinge(self, z: Array, t: Array) -> Array:
-        return torch.mul(t, -2).add_(1).mul_(z).add_(1).clamp_(min=0)
+        return self.against(t).mul_(z).add_(1).clamp_(min=0)
+
+    def positive(self, x: Array) -> Array:
+        return torch.sign(x).clamp_(min=0)
 
     def bin_errors(
         self, errors: Array, bins: int, hinge: bool, within: bool = False
     ) -> tuple[Array, Array | None]:
         place = self.place_errors(errors, bins, hinge)
-        # look-ups take 32-bit indices, counting does not
-        whole = place.to(torch.int32 if within else torch.int64).clamp_(0, bins - 1)
+        whole = place.to(torch.int32).clamp_(0, bins - 1)
         return whole, place.sub_(whole) if within else None
 
     def sum_pixels(self, x: Array, weight: Array | None, dtype: Dtype) -> Array:

@@ -79,6 +79,10 @@ class CrossEntropyLoss(PointwiseLoss):
     def apart(self) -> bool:
         return self.pos_weight is not None or self.balance is not None
 
+    @property
+    def foreseen(self) -> bool:
+        return self.balance != "auto"
+
     def factors(self, positive: Array, size: Array, backend: Backend) -> tuple[Array, ...]:
         if not self.apart:
             return super().factors(positive, size, backend)

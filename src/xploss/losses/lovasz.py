@@ -107,6 +107,10 @@ class LovaszLoss(Term):
         return self.method == "sort"
 
     @property
+    def by_p(self) -> bool:
+        return not self.hinge
+
+    @property
     def accumulates(self) -> bool:
         return self.method == "histogram"
 
@@ -158,6 +162,8 @@ class LovaszLoss(Term):
         """The place of each error in a histogram (R, C, 2, bins), from its bin."""
         b, xp, bins = reading.backend, reading.backend.xp, self.count
         samples, classes = index.shape[:2]
+        if 2 * bins * classes * samples >= 1 << 31:
+            index = b.cast(index, xp.int64)
         if classes > 1:
             index += 2 * bins * _counting(b, classes, index)[None, :, None]
         if self.per_image and samples > 1:
@@ -215,7 +221,7 @@ class LovaszLoss(Term):
             start, rise = slopes
             slope = b.look_up(start, index) + b.look_up(rise, index) * within
             if self.hinge:
-                slope = slope * b.xp.astype(errors > 0, slope.dtype)
+                slope = slope * b.positive(errors)
         reading.slopes.add("z" if self.hinge else "p", slope)
 
 

@@ -92,9 +92,8 @@ class RegionLoss(Term):
 
     def pull(self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]) -> None:
         by_overlap, by_predicted = (slope[:, :, None] for slope in slopes)
-        xp, p = reading.backend.xp, activation.p
         if self.overlap == "squared":
-            reading.slopes.add("p", 2 * by_predicted * p)
+            reading.slopes.add("p", 2 * by_predicted * activation.p)
         else:
             reading.slopes.add("p_class", by_predicted)
         if reading.labels is not None:
@@ -103,6 +102,7 @@ class RegionLoss(Term):
         t = reading.truth
         if self.overlap == "min" and not reading.hard:
             # d min(p, t)/dp: 1 below t, 0 above, and t where they are equal
+            xp, p = reading.backend.xp, activation.p
             t = xp.where(p < t, xp.ones_like(t), xp.where(p > t, xp.zeros_like(t), t))
         reading.slopes.add("p", by_overlap * t)
 

@@ -53,6 +53,18 @@ class PointwiseLoss(Term):
         """a, and b if the sides are `apart`, each (1, C), from Σ w·t and Σ w."""
         return (backend.xp.ones_like(size),)
 
+    @property
+    def foreseen(self) -> bool:
+        """Whether `factors` are known before the statistics."""
+        return True
+
+    def slopes_ahead(self, one: Array, backend: Backend) -> tuple[Array, ...] | None:
+        return self._slopes(one, one, backend) if self.foreseen and not self.maps else None
+
+    def _slopes(self, positive: Array, size: Array, backend: Backend) -> tuple[Array, ...]:
+        weights = backend.constant(self.weights(size.shape[1]), size)[None, :]
+        return tuple(weights * factor for factor in self.factors(positive, size, backend))
+
     def measure(
         self,
         activation: Activation,
@@ -78,13 +90,13 @@ class PointwiseLoss(Term):
     ) -> tuple[Array, Array, tuple[Array, ...]]:
         xp = backend.xp
         *costs, positive, size = statistics if self.apart else (*statistics, statistics[-1])
-        weights = backend.constant(self.weights(size.shape[1]), size)[None, :]
-        slopes = tuple(weights * factor for factor in self.factors(positive, size, backend))
+        slopes = self._slopes(positive, size, backend)
         losses = slopes[0] * costs[0]
         if self.apart:
             losses = losses + slopes[1] * costs[1]
         share = xp.ones_like(losses)
         if self.reduction == "mean":
+            weights = backend.constant(self.weights(size.shape[1]), size)[None, :]
             divisor = xp.sum(weights * size)
             share = share / xp.where(divisor > 0, divisor, xp.ones_like(divisor))
         return losses, share, slopes
@@ -140,7 +152,12 @@ class PointwiseLoss(Term):
     ) -> tuple[Array, Array | None, Array | None]:
         """f, df/dlog p (None for −1) and df/dp (None for 0) of the truth."""
         if self.focus:
-            return _focal(reading.backend, *activation.sides_true(reading), self.focus)
+            key = ("focal", self.focus)
+            if key not in reading.memory:
+                sides = activation.sides_true(reading)
+                reading.memory[key] = _focal(reading.backend, *sides, self.focus)
+            found: tuple[Array, Array | None, Array | None] = reading.memory[key]
+            return found
         return (None if slopes else activation.cost_true(reading)), None, None
 
     def _sides(
