@@ -40,7 +40,7 @@ class Activation:
     @property
     def q(self) -> Array:
         """One minus the probabilities."""
-        return 1 - self.p
+        return self.backend.maximum(1 - self.p, 0.0)
 
     @property
     def log_p(self) -> Array:
@@ -66,10 +66,9 @@ class Activation:
         """Log p of the truth."""
         return reading.at_truth(self.log_p)
 
-    def sides_true(self, reading: Reading) -> tuple[Array, Array, Array]:
-        """p, 1 − p and log p of the truth, each to its own last digits."""
-        p = self.true(reading)
-        return p, 1 - p, self.log_true(reading)
+    def sides_true(self, reading: Reading) -> tuple[Array, Array]:
+        """1 − p and −log p of the truth, each to its own last digits."""
+        return self.backend.maximum(1 - self.true(reading), 0.0), self.cost_true(reading)
 
     def cost_true(self, reading: Reading) -> Array:
         """−log p of the truth."""
@@ -122,7 +121,7 @@ class Softmax(Activation):
     def q(self) -> Array:
         return self.backend.xp.where(self.p > 0.5, self._rest, 1 - self.p)
 
-    def sides_true(self, reading: Reading) -> tuple[Array, Array, Array]:
+    def sides_true(self, reading: Reading) -> tuple[Array, Array]:
         b, xp, p = self.backend, self.backend.xp, self.true(reading)
         q = b.sum_others(self.p, reading.place, p)
         known = reading.labelled(p.dtype)
@@ -132,8 +131,8 @@ class Softmax(Activation):
         near = xp.log1p(-xp.where(sure, q, xp.zeros_like(q)))
         if known is None and b.concrete(p) and b.on_host(p) and b.extent(p)[0] > SMALLEST:
             # p has all its digits, and so has its logarithm
-            return p, q, xp.where(sure, near, xp.log(p))
-        return p, q, xp.where(sure, near, self.log_true(reading))
+            return q, -xp.where(sure, near, xp.log(p))
+        return q, -xp.where(sure, near, self.log_true(reading))
 
     def log_true(self, reading: Reading) -> Array:
         _, shift, log_total = self._parts
@@ -150,10 +149,9 @@ class Softmax(Activation):
         s, b = reading.slopes, self.backend
         spread = reading.weight is not None and reading.weight.shape[1] > 1
         if s.log_p is None and not spread:
-            at_truth = s.log_p_true
-            if s.p_true is not None:
-                by_p = s.p_true * self.true(reading)
-                at_truth = by_p if at_truth is None else by_p + at_truth
+            at_truth = None if s.cost_true is None else -s.cost_true
+            if s.by_p_true is not None:
+                at_truth = _sum(at_truth, s.by_p_true * self.true(reading))
             truth = None if at_truth is None else reading.place
             slope = _sum(s.p_class, s.p)
             return _weighted(b.softmax_pull(self.p, slope, truth, at_truth, place), reading)
@@ -162,10 +160,10 @@ class Softmax(Activation):
     def _pull_dense(self, reading: Reading) -> Array:
         s, b, xp = reading.slopes, self.backend, self.backend.xp
         g, r = _sum(s.p_class, s.p), s.log_p
-        if s.p_true is not None:
-            g = b.add_at(_whole(g, self.p, xp), reading.place, s.p_true)
-        if s.log_p_true is not None:
-            r = b.add_at(_whole(r, self.p, xp), reading.place, s.log_p_true)
+        if s.by_p_true is not None:
+            g = b.add_at(_whole(g, self.p, xp), reading.place, s.by_p_true)
+        if s.cost_true is not None:
+            r = b.add_at(_whole(r, self.p, xp), reading.place, -s.cost_true)
         spread = reading.weight is not None and reading.weight.shape[1] > 1
         if spread:
             g, r = (None if x is None else x * reading.weight for x in (g, r))
@@ -199,7 +197,7 @@ class Sigmoid(Activation):
     def _away(self, reading: Reading) -> Array:
         """a, (k, C, m)."""
         if "away" not in reading.memory:
-            reading.memory["away"] = reading.against * self.x
+            reading.memory["away"] = self.backend.multiply(reading.against, self.x)
         return reading.memory["away"]
 
     def log_true(self, reading: Reading) -> Array:
@@ -208,9 +206,8 @@ class Sigmoid(Activation):
     def cost_true(self, reading: Reading) -> Array:
         return self.backend.softplus(self._away(reading))
 
-    def sides_true(self, reading: Reading) -> tuple[Array, Array, Array]:
-        a = self._away(reading)
-        return self.backend.sigmoid(-a), self.backend.sigmoid(a), self.log_true(reading)
+    def sides_true(self, reading: Reading) -> tuple[Array, Array]:
+        return self.backend.sigmoid(self._away(reading)), self.cost_true(reading)
 
     @lazy
     def p(self) -> Array:
@@ -241,17 +238,17 @@ class Sigmoid(Activation):
     def pull(self, reading: Reading, place: Array | None = None) -> Array:
         """Dz = p·q·g + q·r − p·r', with g, r and r' the slopes by p, log p and log q.
 
-        Of the truth, with the slopes g and r by its p and log p: da = −(p·q·g + q·r).
+        Of the truth, with the slopes g and r by its 1 − p and −log p: da = q·(r + p·g).
         """
         s, b, pulled = reading.slopes, self.backend, None
         g = _sum(s.p_class, s.p)
         if g is not None:
             pulled = b.sigmoid_pull(self.x, g, self.room if self.ready else None, place)
-        if s.log_p_true is not None:
+        if s.cost_true is not None:
             away, free = self._away(reading), place if pulled is None else None
-            by_truth = -s.log_p_true
-            if s.p_true is not None:
-                by_truth = by_truth - b.sigmoid(-away) * s.p_true
+            by_truth = s.cost_true
+            if s.q_true is not None:
+                by_truth = b.multiply(b.sigmoid(-away), s.q_true) + by_truth
             q = b.multiply(b.sigmoid(away, free), reading.against, free)
             pulled = _sum(pulled, b.multiply(q, by_truth, free))
         if s.log_p is not None:
@@ -294,9 +291,9 @@ class Probability(Activation):
         if s.log_q is not None:
             pulled = _sum(pulled, -(s.log_q * self._inverse(self.q)))
         pulled = b.xp.zeros_like(self.x) if pulled is None else pulled + b.xp.zeros_like(self.x)
-        at_truth = s.p_true
-        if s.log_p_true is not None:
-            at_truth = _sum(at_truth, s.log_p_true * self._inverse(self.true(reading)))
+        at_truth = s.by_p_true
+        if s.cost_true is not None:
+            at_truth = _sum(at_truth, -s.cost_true * self._inverse(self.true(reading)))
         if at_truth is not None:
             pulled = b.add_at(pulled, reading.place, at_truth)
         return _weighted(pulled, reading)

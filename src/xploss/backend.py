@@ -201,8 +201,8 @@ class Backend:
 
     # kernels on tiles
 
-    def multiply(self, x: Array, y: Array, place: Array | None) -> Array:
-        """x·y, which may be in `place`."""
+    def multiply(self, x: Array, y: Array, place: Array | None = None) -> Array:
+        """x·y, of which one has the shape of the product; it may be in `place`."""
         return x * y
 
     def equals(self, x: Array, value: int) -> Array:

@@ -28,12 +28,21 @@ class Slopes:
     """By p at the truth, (k, 1, m)."""
     log_p: Array | None = None
     """By log p, (k, C, m)."""
-    log_p_true: Array | None = None
-    """By log p at the truth, (k, 1, m)."""
+    q_true: Array | None = None
+    """By 1 − p of the truth, (k, 1, m), or (k, C, m) if each entry has one."""
+    cost_true: Array | None = None
+    """By −log p of the truth, as `q_true`."""
     log_q: Array | None = None
     """By log(1 − p), (k, C, m)."""
     z: Array | None = None
     """By the logit, (k, C, m)."""
+
+    @property
+    def by_p_true(self) -> Array | None:
+        """By p at the truth, that by 1 − p included."""
+        if self.q_true is None:
+            return self.p_true
+        return -self.q_true if self.p_true is None else self.p_true - self.q_true
 
     def add(self, name: str, slope: Array) -> None:
         """Add a term's derivative to the sum of that name."""

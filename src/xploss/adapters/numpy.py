@@ -83,7 +83,7 @@ class NumpyBackend(FlatBackend):
         pulled *= slope
         return pulled
 
-    def multiply(self, x: Array, y: Array, place: Array | None) -> Array:
+    def multiply(self, x: Array, y: Array, place: Array | None = None) -> Array:
         return np.multiply(x, y, out=place)
 
     def against(self, t: Array) -> Array:

@@ -32,6 +32,10 @@ _KINDS = {
     "integral": _INTEGRAL,
     "real floating": (torch.float64, torch.float32, torch.float16, torch.bfloat16),
 }
+_NUMPY = {
+    torch.float64: numpy.float64, torch.float32: numpy.float32,
+    torch.int64: numpy.int64, torch.int32: numpy.int32,
+}  # fmt: skip
 _HUGE = 1 << 22
 """From so many bytes on, NumPy asks the system for huge pages."""
 
@@ -238,7 +242,20 @@ class EagerBackend(TorchBackend):
         return x.as_strided(shape, (first, second, third), offset)
 
     def cast(self, x: Array, dtype: Dtype) -> Array:
-        return x if x.dtype == dtype else x.to(dtype)
+        return x if x.dtype == dtype else self._converted(x, dtype)
+
+    def _fresh(self, like: Array, dtype: Dtype | None = None) -> Array:
+        """An uninitialised array of a tile's shape.
+
+        Of torch's own, aligned beyond what malloc gives, glibc would keep up to eight copies.
+        """
+        kind = dtype or like.dtype
+        if kind not in _NUMPY:
+            return torch.empty(like.shape, dtype=kind)
+        return torch.from_numpy(numpy.empty(like.shape, _NUMPY[kind]))
+
+    def _converted(self, x: Array, dtype: Dtype) -> Array:
+        return self._fresh(x, dtype).copy_(x)
 
     def empty_like(self, x: Array) -> Array:
         size = x.numel() * x.element_size()
@@ -302,21 +319,22 @@ class EagerBackend(TorchBackend):
             pulled = torch.mul(p, -at_truth, out=place)
         else:
             if slope.shape[2] > 1 or torch.is_autocast_enabled(p.device.type):
-                mean = torch.sum(p * slope, 1, keepdim=True)
+                mean = torch.sum(self.multiply(p, slope), 1, keepdim=True)
             else:
                 mean = torch.matmul(slope.permute(0, 2, 1), p)
             mean = mean if at_truth is None else mean.add_(at_truth)
-            pulled = torch.mul(p, slope - mean, out=place)
+            pulled = torch.sub(slope, mean, out=self._fresh(p))
+            pulled = torch.mul(p, pulled, out=pulled if place is None else place)
         return pulled if at_truth is None else self.add_at(pulled, truth, at_truth)
 
     def numbers(self, x: Array, dtype: Dtype) -> Array:
         # bools convert four times faster as bytes
-        return (x.view(torch.uint8) if x.dtype == torch.bool else x).to(dtype)
+        return self.cast(x.view(torch.uint8) if x.dtype == torch.bool else x, dtype)
 
     def is_hard(self, x: Array) -> bool:
         if not self.on_host(x):
             return False
-        low, high = self.extent((x * x).sub_(x))
+        low, high = self.extent(self.multiply(x, x).sub_(x))
         return low == 0 == high
 
     def zero_above(self, x: Array, limit: float) -> Array:
@@ -325,8 +343,13 @@ class EagerBackend(TorchBackend):
 
     def softplus(self, z: Array) -> Array:
         if z.dtype == torch.float32:
-            return torch.nn.functional.softplus(z)
+            fresh = self._fresh(z)
+            softened: Array = torch._C._nn.softplus(z, out=fresh)  # noqa: SLF001
+            return softened
         return super().softplus(z)
+
+    def sigmoid(self, z: Array, room: Array | None = None) -> Array:
+        return torch.sigmoid(z, out=self._fresh(z) if room is None else room)
 
     def lesser_side(self, z: Array, room: Array) -> None:
         torch.abs(z, out=room).neg_().sigmoid_()
@@ -335,17 +358,19 @@ class EagerBackend(TorchBackend):
         self, z: Array, slope: Array, lesser: Array | None = None, place: Array | None = None
     ) -> Array:
         if lesser is None:
-            lesser = torch.abs(z).neg_().sigmoid_()
+            lesser = self._fresh(z)
+            self.lesser_side(z, lesser)
         # slope·(1 − s)·s, which is the same for both sides
-        if place is None:
-            return torch.ops.aten.sigmoid_backward(slope, lesser)
+        place = lesser if place is None else place
         return torch.ops.aten.sigmoid_backward(slope, lesser, grad_input=place)
 
-    def multiply(self, x: Array, y: Array, place: Array | None) -> Array:
+    def multiply(self, x: Array, y: Array, place: Array | None = None) -> Array:
+        if place is None:
+            place = self._fresh(x if x.numel() >= y.numel() else y)
         return torch.mul(x, y, out=place)
 
     def against(self, t: Array) -> Array:
-        return torch.mul(t, -2).add_(1)
+        return torch.mul(t, -2, out=self._fresh(t)).add_(1)
 
     def sum_others(self, x: Array, truth: _Place, at_truth: Array) -> Array:
         if truth.known is not None:
@@ -372,7 +397,7 @@ class EagerBackend(TorchBackend):
             kind = torch.int64 if weight is None else dtype
             held = tuple(torch.zeros(shape, dtype=d, device=index.device) for d in (kind, dtype))
         size, total = (sums.view(-1) for sums in held)
-        flat = index.reshape(-1).to(torch.int64)
+        flat = self.cast(index.reshape(-1), torch.int64)
         if weight is None:
             one = self._ones(flat)
         else:
@@ -381,9 +406,9 @@ class EagerBackend(TorchBackend):
         if counts is not None:
             flat, one = flat[counts], one[counts]
         size.scatter_add_(0, flat, one)
-        value = values.reshape(-1).to(dtype)
+        value = self.cast(values.reshape(-1), dtype)
         value = value if counts is None else value[counts]
-        total.scatter_add_(0, flat, value if weight is None else value.mul_(one))
+        total.scatter_add_(0, flat, value if weight is None else value * one)
         return held
 
     def _ones(self, like: Array) -> Array:
@@ -397,29 +422,31 @@ class EagerBackend(TorchBackend):
     _shared: Array | None = None
 
     def place_errors(self, errors: Array, bins: int, hinge: bool) -> Array:
+        root = self._fresh(errors)
         if hinge:
-            root = torch.add(errors, TINY).sqrt_()
+            torch.add(errors, TINY, out=root)
         else:
-            root = torch.rsub(errors, 1).add_(TINY)
-            root = torch.div(errors, root, out=root).add_(TINY).sqrt_()
-        return root.div_(root + 1).mul_(bins)
+            torch.neg(errors, out=root).add_(1)
+            torch.div(errors, root.add_(TINY), out=root).add_(TINY)
+        whole = torch.add(root.sqrt_(), 1, out=self._fresh(root))
+        return root.div_(whole).mul_(bins)
 
     def hinge(self, z: Array, t: Array) -> Array:
         return self.against(t).mul_(z).add_(1).clamp_(min=0)
 
     def positive(self, x: Array) -> Array:
-        return torch.sign(x).clamp_(min=0)
+        return torch.sign(x, out=self._fresh(x)).clamp_(min=0)
 
     def bin_errors(
         self, errors: Array, bins: int, hinge: bool, within: bool = False
     ) -> tuple[Array, Array | None]:
         place = self.place_errors(errors, bins, hinge)
-        whole = place.to(torch.int32).clamp_(0, bins - 1)
+        whole = self._converted(place, torch.int32).clamp_(0, bins - 1)
         return whole, place.sub_(whole) if within else None
 
     def sum_pixels(self, x: Array, weight: Array | None, dtype: Dtype) -> Array:
         # the float32 sum over adjacent pixels is a cascade: its error does not grow with them
-        return torch.sum(x if weight is None else x * weight, -1)
+        return torch.sum(x if weight is None else self.multiply(x, weight), -1)
 
     def sum_classes(self, values: Array, truth: _Place, classes: int, dtype: Dtype) -> Array:
         samples = values.shape[0]
@@ -475,9 +502,15 @@ class EagerBackend(TorchBackend):
         return problem.gradient(state.slopes, cotangent)
 
 
-# torch keeps its number of intra-op threads per thread, but takes the last one that was set for
-# threads yet to come: so each worker sets 1, and the thread that made them sets the old number
-_WORKERS = Workers(lambda: torch.set_num_threads(1), torch.set_num_threads)
+def _work_alone() -> None:
+    """Set this thread's number of intra-op threads to 1."""
+    # where it has not been asked for, torch sets it to the last one set anywhere, and at any time
+    torch.get_num_threads()
+    torch.set_num_threads(1)
+
+
+# threads yet to come take the last number that was set: so the caller's is set again
+_WORKERS = Workers(_work_alone, torch.set_num_threads)
 
 
 class DeviceBackend(EagerBackend):
@@ -485,6 +518,9 @@ class DeviceBackend(EagerBackend):
 
     def workers(self) -> int:
         return 1
+
+    def _fresh(self, like: Array, dtype: Dtype | None = None) -> Array:
+        return torch.empty(like.shape, dtype=dtype or like.dtype, device=like.device)
 
     def empty_like(self, x: Array) -> Array:
         return torch.empty_like(x)

@@ -69,7 +69,7 @@ class RegionLoss(Term):
         elif self.overlap == "min" and not reading.hard:
             overlap = reading.sum(reading.backend.xp.minimum(p, reading.truth))
         else:
-            overlap = reading.sum(p * reading.truth)
+            overlap = reading.sum(reading.backend.multiply(p, reading.truth))
         predicted = reading.sum(p if power is None else p * p)
         return overlap, predicted, reading.mass_of(power), reading.size
 
@@ -104,7 +104,7 @@ class RegionLoss(Term):
             # d min(p, t)/dp: 1 below t, 0 above, and t where they are equal
             xp, p = reading.backend.xp, activation.p
             t = xp.where(p < t, xp.ones_like(t), xp.where(p > t, xp.zeros_like(t), t))
-        reading.slopes.add("p", by_overlap * t)
+        reading.slopes.add("p", reading.backend.multiply(by_overlap, t))
 
 
 def share_of_classes(

@@ -105,19 +105,20 @@ class PointwiseLoss(Term):
         scales = [slope[:, :, None] for slope in slopes]
         if self._by_truth(activation, reading):
             scale = self._scale_true(reading, scales)
-            _, by_log, by_p = self._at_truth(activation, reading, slopes=True)
-            reading.slopes.add("log_p_true", -scale if by_log is None else scale * by_log)
-            if by_p is not None:
-                reading.slopes.add("p_true", scale * by_p)
+            _, by_cost, by_q = self._at_truth(activation, reading, slopes=True)
+            b = reading.backend
+            reading.slopes.add("cost_true", scale if by_cost is None else b.multiply(scale, by_cost))
+            if by_q is not None:
+                reading.slopes.add("q_true", b.multiply(self.focus * scale, by_q))
             return
         sides = zip(("log_p", "log_q"), (1, -1), self._sides(activation, reading), strict=False)
-        for (name, sign, (share, _, by_log, by_p)), scale in zip(
+        for (name, sign, (share, _, by_cost, by_q)), scale in zip(
             sides, scales if self.apart else (scales[0], scales[0]), strict=False
         ):
             scaled = scale * share
-            reading.slopes.add(name, -scaled if by_log is None else scaled * by_log)
-            if by_p is not None:
-                reading.slopes.add("p", sign * scaled * by_p)
+            reading.slopes.add(name, -scaled if by_cost is None else -scaled * by_cost)
+            if by_q is not None:
+                reading.slopes.add("p", -sign * self.focus * scaled * by_q)
 
     def map(self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]) -> Array:
         """The loss of each pixel, (k, 1, m) multi-class, else of each entry, (k, C, m)."""
@@ -150,12 +151,12 @@ class PointwiseLoss(Term):
     def _at_truth(
         self, activation: Activation, reading: Reading, slopes: bool = False
     ) -> tuple[Array, Array | None, Array | None]:
-        """f, df/dlog p (None for −1) and df/dp (None for 0) of the truth."""
+        """F of the truth, and its derivatives as `_focal` gives them."""
         if self.focus:
             key = ("focal", self.focus)
             if key not in reading.memory:
-                sides = activation.sides_true(reading)
-                reading.memory[key] = _focal(reading.backend, *sides, self.focus)
+                q, cost = activation.sides_true(reading)
+                reading.memory[key] = _focal(reading.backend, q, cost, self.focus)
             found: tuple[Array, Array | None, Array | None] = reading.memory[key]
             return found
         return (None if slopes else activation.cost_true(reading)), None, None
@@ -163,7 +164,7 @@ class PointwiseLoss(Term):
     def _sides(
         self, activation: Activation, reading: Reading
     ) -> list[tuple[Array, Array, Array | None, Array | None]]:
-        """Per side, p and unless multi-class 1 − p: its share of the target, f, df/dlog, df/dp."""
+        """Per side, p and unless multi-class 1 − p: its share of the target, and its `_focal`."""
         b, p, q = reading.backend, activation.p, activation.q
         t, s = reading.truth, self.label_smoothing
         if s:
@@ -173,30 +174,29 @@ class PointwiseLoss(Term):
                 masked = (t == 0) & (activation.x == -float("inf"))
                 smoothed = b.xp.where(masked, b.xp.zeros_like(t), smoothed)
             t = smoothed
-        sides = [(t, *_focal(b, p, q, activation.log_p, self.focus))]
+        sides = [(t, *_focal(b, q, -activation.log_p, self.focus))]
         if self.mode != "multiclass":
-            sides.append((1 - t, *_focal(b, q, p, activation.log_q, self.focus)))
+            sides.append((1 - t, *_focal(b, p, -activation.log_q, self.focus)))
         return sides
 
 
 def _focal(
-    backend: Backend, p: Array, q: Array, log_p: Array, focus: float
+    backend: Backend, q: Array, cost: Array, focus: float
 ) -> tuple[Array, Array | None, Array | None]:
-    """F = −q^γ·log p with q = 1 − p, and its derivatives by log p, −q^γ, and by p.
+    """F = q^γ·c, its derivative by c, q^γ, and that by q over γ, q^(γ−1)·c; c = −log(1 − q).
 
-    The latter is γ·q^(γ−1)·log p, for γ < 1 written γ·q^γ·(log p)/q: where q is 0 the quotient
-    is −1, and the derivative of a saturated pixel stays finite. For γ = 0 they are −1 and 0,
-    given as None.
+    For γ < 1 the latter is q^γ·(c/q): where q is 0 the quotient is 1, and the derivative of a
+    saturated pixel stays finite. For γ = 0 they are 1 and 0, given as None.
     """
     xp = backend.xp
     if not focus:
-        return -log_p, None, None
-    q = backend.maximum(q, 0.0)
+        return cost, None, None
     if focus >= 1.0:
-        lower = xp.ones_like(q) if focus == 1.0 else q if focus == 2.0 else q ** (focus - 1)
-        power = lower * q
-        return -power * log_p, -power, focus * lower * log_p
+        lower = q if focus == 2.0 else q ** (focus - 1)
+        inner = cost if focus == 1.0 else backend.multiply(lower, cost)
+        power = q if focus == 1.0 else backend.multiply(lower, q)
+        return backend.multiply(q, inner), power, inner
     power = q**focus
     some = q > 0
-    ratio = xp.where(some, log_p / xp.where(some, q, xp.ones_like(q)), -xp.ones_like(q))
-    return -power * log_p, -power, focus * power * ratio
+    ratio = xp.where(some, cost / xp.where(some, q, xp.ones_like(q)), xp.ones_like(q))
+    return power * cost, power, power * ratio
