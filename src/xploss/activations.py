@@ -62,17 +62,13 @@ class Activation:
             reading.memory["true"] = reading.at_truth(self.p)
         return reading.memory["true"]
 
-    def log_true(self, reading: Reading) -> Array:
-        """Log p of the truth."""
-        return reading.at_truth(self.log_p)
-
     def sides_true(self, reading: Reading) -> tuple[Array, Array]:
         """1 − p and −log p of the truth, each to its own last digits."""
         return self.backend.maximum(1 - self.true(reading), 0.0), self.cost_true(reading)
 
     def cost_true(self, reading: Reading) -> Array:
         """−log p of the truth."""
-        return -self.log_true(reading)
+        raise NotImplementedError
 
     def settle(self) -> None:
         """Leave in `room` what `pull` is spared by; after it, p is gone."""
@@ -132,14 +128,14 @@ class Softmax(Activation):
         if known is None and b.concrete(p) and b.on_host(p) and b.extent(p)[0] > SMALLEST:
             # p has all its digits, and so has its logarithm
             return q, -xp.where(sure, near, xp.log(p))
-        return q, -xp.where(sure, near, self.log_true(reading))
+        return q, xp.where(sure, -near, self.cost_true(reading))
 
-    def log_true(self, reading: Reading) -> Array:
+    def cost_true(self, reading: Reading) -> Array:
         _, shift, log_total = self._parts
         at_label, known = reading.at_truth(self.x), reading.labelled(self.x.dtype)
         if known is None:
-            return (at_label - shift) - log_total
-        return (at_label - known * shift) - known * log_total
+            return self.backend.cost_of_label(at_label, shift, log_total)
+        return known * log_total - (at_label - known * shift)
 
     def pull(self, reading: Reading, place: Array | None = None) -> Array:
         """Dz = p·(g − Σp·g − Σr) + r, with g the slope by p and r the slope by log p.
@@ -151,7 +147,7 @@ class Softmax(Activation):
         if s.log_p is None and not spread:
             at_truth = None if s.cost_true is None else -s.cost_true
             if s.by_p_true is not None:
-                at_truth = _sum(at_truth, s.by_p_true * self.true(reading))
+                at_truth = _sum(at_truth, b.multiply(s.by_p_true, self.true(reading)))
             truth = None if at_truth is None else reading.place
             slope = _sum(s.p_class, s.p)
             return _weighted(b.softmax_pull(self.p, slope, truth, at_truth, place), reading)
@@ -199,9 +195,6 @@ class Sigmoid(Activation):
         if "away" not in reading.memory:
             reading.memory["away"] = self.backend.multiply(reading.against, self.x)
         return reading.memory["away"]
-
-    def log_true(self, reading: Reading) -> Array:
-        return -self.cost_true(reading)
 
     def cost_true(self, reading: Reading) -> Array:
         return self.backend.softplus(self._away(reading))
@@ -278,9 +271,9 @@ class Probability(Activation):
         b = self.backend
         return b.xp.log(b.minimum(b.maximum(p, CLIP), 1 - CLIP))
 
-    def log_true(self, reading: Reading) -> Array:
-        logs, known = self._log(self.true(reading)), reading.labelled(self.x.dtype)
-        return logs if known is None else logs * known
+    def cost_true(self, reading: Reading) -> Array:
+        costs, known = -self._log(self.true(reading)), reading.labelled(self.x.dtype)
+        return costs if known is None else costs * known
 
     def pull(self, reading: Reading, place: Array | None = None) -> Array:
         """Dp = g + r/p − r'/q, without the logarithms where they are clipped."""

@@ -149,11 +149,21 @@ class Backend:
         columns = zip(*self.map(run, runs), strict=True)
         return [
             tuple(
-                self.xp.concat(c, axis=0) if term.per_sample else sum(c[1:], start=c[0])
+                self.xp.concat(c, axis=0) if term.per_sample else self._added(c, term.accumulates)
                 for c in zip(*parts, strict=True)
             )
             for term, parts in zip(terms, columns, strict=True)
         ]
+
+    @staticmethod
+    def _added(parts: Sequence[Array], used_up: bool) -> Array:
+        """The sum of arrays, of which the first may be used up."""
+        if not used_up:
+            return sum(parts[1:], start=parts[0])
+        total = parts[0]
+        for part in parts[1:]:
+            total += part
+        return total
 
     def total(self, parts: Sequence[Array], per_sample: bool) -> Array:
         """Σ of the statistics of tiles (k, C, ...), and over their samples unless `per_sample`."""
@@ -257,6 +267,10 @@ class Backend:
         e = xp.exp(z - shift)
         total = xp.sum(e, axis=1, keepdims=True)
         return e / total, shift, xp.log(total)
+
+    def cost_of_label(self, at_label: Array, shift: Array, log_total: Array) -> Array:
+        """−log softmax at the labels, from the logits there, which may be used up."""
+        return log_total - (at_label - shift)
 
     def zero_above(self, x: Array, limit: float) -> Array:
         """`x` with 0 in the place of what is above `limit`."""
@@ -424,6 +438,10 @@ class Backend:
         """The elements of a table of any shape, by flat index, in the shape of `index`."""
         found = self.xp.take(self.xp.reshape(table, (-1,)), self.xp.reshape(index, (-1,)))
         return self.xp.reshape(found, index.shape)
+
+    def look_up_line(self, start: Array, rise: Array, index: Array, within: Array) -> Array:
+        """The line of each index at `within`, of tables of starts and of rises."""
+        return self.look_up(start, index) + self.look_up(rise, index) * within
 
     def running_sum(self, x: Array, dtype: Dtype | None = None) -> Array:
         """The sums of the first elements along the last axis."""

@@ -301,10 +301,13 @@ class EagerBackend(TorchBackend):
         return x if x.stride(-1) == 1 else x.contiguous()
 
     def softmax(self, z: Array, room: Array | None = None) -> tuple[Array, Array, Array]:
-        shift = torch.amax(z, 1, keepdim=True)
-        e = torch.sub(z, shift, out=room).exp_()
-        total = torch.sum(e, 1, keepdim=True)
+        shift = torch.amax(z, 1, keepdim=True, out=self._fresh(z[:, :1]))
+        e = torch.sub(z, shift, out=self._fresh(z) if room is None else room).exp_()
+        total = torch.sum(e, 1, keepdim=True, out=self._fresh(shift))
         return e.div_(total), shift, total.log_()
+
+    def cost_of_label(self, at_label: Array, shift: Array, log_total: Array) -> Array:
+        return torch.sub(log_total, at_label.sub_(shift), out=at_label)
 
     def softmax_pull(
         self,
@@ -316,12 +319,14 @@ class EagerBackend(TorchBackend):
     ) -> Array:
         if slope is None:
             assert at_truth is not None
-            pulled = torch.mul(p, -at_truth, out=place)
+            place = self._fresh(p) if place is None else place
+            pulled = torch.mul(p, at_truth, out=place).neg_()
         else:
             if slope.shape[2] > 1 or torch.is_autocast_enabled(p.device.type):
-                mean = torch.sum(self.multiply(p, slope), 1, keepdim=True)
+                held = self.multiply(p, slope)
+                mean = torch.sum(held, 1, keepdim=True, out=self._fresh(p[:, :1]))
             else:
-                mean = torch.matmul(slope.permute(0, 2, 1), p)
+                mean = torch.matmul(slope.permute(0, 2, 1), p, out=self._fresh(p[:, :1]))
             mean = mean if at_truth is None else mean.add_(at_truth)
             pulled = torch.sub(slope, mean, out=self._fresh(p))
             pulled = torch.mul(p, pulled, out=pulled if place is None else place)
@@ -376,9 +381,16 @@ class EagerBackend(TorchBackend):
         if truth.known is not None:
             return super().sum_others(x, truth, at_truth)
         x.scatter_(1, truth.index, 0)
-        summed = torch.sum(x, 1, keepdim=True)
+        summed = torch.sum(x, 1, keepdim=True, out=self._fresh(at_truth))
         x.scatter_(1, truth.index, at_truth)
         return summed
+
+    def take_at(self, x: Array, truth: _Place) -> Array:
+        if truth.known is not None:
+            return super().take_at(x, truth)
+        samples, _, pixels = truth.index.shape
+        whole = x.expand((samples, x.shape[1], pixels))
+        return torch.gather(whole, 1, truth.index, out=self._fresh(truth.index, x.dtype))
 
     def add_at(self, x: Array, truth: _Place, values: Array) -> Array:
         return x.scatter_add_(1, truth.index, truth.only_known(values))
@@ -421,6 +433,19 @@ class EagerBackend(TorchBackend):
 
     _shared: Array | None = None
 
+    def look_up(self, table: Array, index: Array) -> Array:
+        found = self._fresh(index, table.dtype)
+        torch.index_select(table.view(-1), 0, index.view(-1), out=found.view(-1))
+        return found
+
+    def look_up_line(self, start: Array, rise: Array, index: Array, within: Array) -> Array:
+        return self.look_up(rise, index).mul_(within).add_(self.look_up(start, index))
+
+    def put_at(self, x: Array, truth: _Place, values: Array) -> Array:
+        if truth.known is not None:
+            return super().put_at(x, truth, values)
+        return self._converted(x, x.dtype).scatter_(1, truth.index, values)
+
     def place_errors(self, errors: Array, bins: int, hinge: bool) -> Array:
         root = self._fresh(errors)
         if hinge:
@@ -451,7 +476,7 @@ class EagerBackend(TorchBackend):
     def sum_classes(self, values: Array, truth: _Place, classes: int, dtype: Dtype) -> Array:
         samples = values.shape[0]
         # bincount adds in the dtype of its weights, one by one
-        held = truth.only_known(values).to(dtype).reshape(-1)
+        held = self.cast(truth.only_known(values), dtype).reshape(-1)
         summed = torch.bincount(self._bins(truth, classes), held, minlength=samples * classes)
         return summed.reshape(samples, classes)
 

@@ -169,7 +169,9 @@ class LovaszLoss(Term):
         if self.per_image and samples > 1:
             index += 2 * bins * classes * _counting(b, samples, index)[:, None, None]
         if reading.labels is None:
-            index += xp.astype(bins * reading.truth, index.dtype)
+            foreground = b.cast(reading.truth, index.dtype)
+            foreground *= bins
+            index += foreground
             return index
         return b.add_at(index, reading.place, xp.full_like(index[:, :1, :], bins))
 
@@ -219,9 +221,9 @@ class LovaszLoss(Term):
             bins, within = b.bin_errors(errors, self.count, self.hinge, within=True)
             index = self._index(bins, reading)
             start, rise = slopes
-            slope = b.look_up(start, index) + b.look_up(rise, index) * within
+            slope = b.look_up_line(start, rise, index, within)
             if self.hinge:
-                slope = slope * b.positive(errors)
+                slope = b.multiply(slope, b.positive(errors))
         reading.slopes.add("z" if self.hinge else "p", slope)
 
 

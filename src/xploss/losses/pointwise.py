@@ -107,7 +107,9 @@ class PointwiseLoss(Term):
             scale = self._scale_true(reading, scales)
             _, by_cost, by_q = self._at_truth(activation, reading, slopes=True)
             b = reading.backend
-            reading.slopes.add("cost_true", scale if by_cost is None else b.multiply(scale, by_cost))
+            reading.slopes.add(
+                "cost_true", scale if by_cost is None else b.multiply(scale, by_cost)
+            )
             if by_q is not None:
                 reading.slopes.add("q_true", b.multiply(self.focus * scale, by_q))
             return
