@@ -190,7 +190,8 @@ class TorchBackend(Backend):
                 self.refuse_gradient(name, x)
         if not ((pred.requires_grad and torch.is_grad_enabled()) or _traced(pred)):
             return super().value(loss, pred, target, weight)
-        return _Call.apply(_State(self, loss), pred, target, weight)
+        call = _Call if self.traces else _EagerCall
+        return call.apply(_State(self, loss), pred, target, weight)
 
     def value_and_grad(
         self,
@@ -269,6 +270,8 @@ class EagerBackend(TorchBackend):
 
     def total(self, parts: Sequence[Array], per_sample: bool) -> Array:
         dtype = self.accumulator(parts[0].dtype, parts[0].device)
+        if len(parts) == 1 and (per_sample or parts[0].shape[0] == 1):
+            return parts[0].to(dtype)
         if per_sample:
             return torch.stack(list(parts)).to(dtype).sum(0)
         return torch.cat(list(parts)).to(dtype).sum(0, keepdim=True)
@@ -288,14 +291,16 @@ class EagerBackend(TorchBackend):
         return int(torch.get_num_threads())
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        inference = torch.is_inference_mode_enabled()
+        work, inference = list(items), torch.is_inference_mode_enabled()
+        if len(work) < 2:
+            return [function(item) for item in work]
 
         def quietly(item: Any) -> Any:
             # these modes hold for the calling thread only
             with torch.inference_mode(inference), torch.no_grad():
                 return function(item)
 
-        return _WORKERS.map(quietly, items, self.workers())
+        return _WORKERS.map(quietly, work, self.workers())
 
     def contiguous(self, x: Array) -> Array:
         return x if x.stride(-1) == 1 else x.contiguous()
@@ -587,6 +592,24 @@ class _Call(torch.autograd.Function):
         state: _State = ctx.state
         pred, target, weight = ctx.saved_tensors
         return None, state.backend.backward(state, cotangent, pred, target, weight), None, None
+
+
+class _EagerCall(torch.autograd.Function):
+    """The same outside of any trace, in the form that costs torch less."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        state: _State,
+        pred: torch.Tensor,
+        target: torch.Tensor,
+        weight: torch.Tensor | None,
+    ) -> torch.Tensor:
+        ctx.state = state
+        ctx.save_for_backward(pred, target, weight)
+        return state.backend.forward(state, pred, target, weight)
+
+    backward = _Call.backward
 
 
 torch.empty(CALMING, dtype=torch.uint8)
