@@ -16,9 +16,9 @@ from .engine import Problem, check_cotangent
 from .scoring import add_values, score_term
 
 if TYPE_CHECKING:
-    from .engine import Measured
     from .loss import Loss, Term
     from .tiles import Block, Grid
+    from .walk import Measured
 
 
 TINY = 1e-30
@@ -195,10 +195,12 @@ class Backend:
         if len(blocks) == 1 and room is None:
             return self.cast(function(blocks[0], None), dtype)
         out = make() if room is None else room
+        # tiles are not computed in half precision
+        wide = out.dtype == self.compute_dtype(out.dtype)
 
         def write(block: Block) -> None:
             place = self.cut(out, block)
-            found = function(block, place)
+            found = function(block, place if wide else None)
             if found is not place:
                 self.write(place, found)
 

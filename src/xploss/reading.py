@@ -73,8 +73,8 @@ class Reading:
     hard: bool
     """Whether every target is known to be 0 or 1."""
     slopes: Slopes
-    sizes: dict[Any, Array]
-    """The number of pixels of a tile as an array, which all tiles of a walk share."""
+    sizes: dict[Any, Array] | None
+    """The number of pixels of a tile as an array, which all tiles of a walk share; or None."""
     memory: dict[Any, Any]
     """What a term keeps of a tile between measure and pull."""
 
@@ -112,11 +112,14 @@ class Reading:
         assert given is not None
         shape = (given.shape[0], self.classes)
         if self.weight is None:
-            key = (shape, given.shape[-1])
-            if key not in self.sizes:
-                device = self.backend.device(given)
-                self.sizes[key] = xp.full(shape, key[1], dtype=self.accumulator, device=device)
-            return self.sizes[key]
+            key, sizes = (shape, given.shape[-1]), self.sizes
+            if sizes is not None and key in sizes:
+                return sizes[key]
+            device = self.backend.device(given)
+            size = xp.full(shape, key[1], dtype=self.accumulator, device=device)
+            if sizes is not None:
+                sizes[key] = size
+            return size
         summed = self.backend.sum_pixels(self.weight, None, self.accumulator)
         return xp.broadcast_to(summed, shape)
 

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     from ._xp import Array, Dtype
     from .backend import Backend
-    from .engine import Measured
     from .loss import Loss, Term
+    from .walk import Measured
 
 
 @dataclass(frozen=True)

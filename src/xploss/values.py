@@ -56,7 +56,7 @@ def are_checked(backend: Backend, pred: Array, *others: Array | None) -> bool:
 
 
 def check(backend: Backend, term: Term, laid: Laid) -> None:
-    """Look at all values, and raise ValueError for a weight, target or probability that has no meaning."""
+    """Look at all values; raise ValueError for a weight, target or probability without meaning."""
     if laid.weight is not None and backend.isdtype(laid.weight, "real floating"):
         _check_weight(backend, laid.weight)
     if not backend.isdtype(laid.target, "bool"):

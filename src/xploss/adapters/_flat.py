@@ -10,7 +10,7 @@ from ..backend import Backend
 
 if TYPE_CHECKING:
     from .._xp import Array, Dtype
-    from ..engine import Measured
+    from ..walk import Measured
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from ..tiles import Block, Grid
 
 if TYPE_CHECKING:
     from .._xp import Array, Device, Dtype
-    from ..engine import Measured
     from ..loss import Loss, Term
+    from ..walk import Measured
 
 
 class JaxBackend(Backend):
@@ -164,7 +164,9 @@ class JaxBackend(Backend):
         cotangent: Array | None,
         statistics: Sequence[Measured] | None,
     ) -> tuple[Array, Array]:
-        self._check(loss, pred, target, weight)
+        problem = self._check(loss, pred, target, weight)
+        if statistics is not None:
+            problem.check_statistics(statistics)
         check_cotangent(self, None, cotangent)
         found: tuple[Array, Array] = _value_and_grad(
             loss, pred, target, weight, cotangent, statistics
@@ -177,9 +179,11 @@ class JaxBackend(Backend):
         self._check(loss, pred, target, weight)
         return _measure(loss, pred, target, weight), self.compute_dtype(pred.dtype)
 
-    def _check(self, loss: Loss, pred: Array, target: Array, weight: Array | None) -> None:
+    def _check(self, loss: Loss, pred: Array, target: Array, weight: Array | None) -> Problem:
         """All checks of a call, before it is compiled."""
-        Problem(self, loss, pred, target, weight).check()
+        problem = Problem(self, loss, pred, target, weight)
+        problem.check()
+        return problem
 
 
 BACKEND = JaxBackend(jnp)
@@ -250,8 +254,6 @@ def _value_jvp(loss: Loss, primals: Any, tangents: Any) -> tuple[Array, Array]:
     pred, target, weight = (_plain(x) for x in primals)
     problem = Problem(BACKEND, loss, pred, target, weight)
     value, slopes = problem.score(problem.measure())
-    if isinstance(tangents[0], SymbolicZero):
-        return value, jnp.zeros_like(value)
     if value.ndim == 0:
         gradient = problem.gradient(slopes, None).astype(value.dtype)
         return value, jnp.sum(gradient * tangents[0].astype(value.dtype))

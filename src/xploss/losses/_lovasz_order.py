@@ -43,11 +43,7 @@ def _sorted(loss: LovaszLoss, activation: Activation, reading: Reading) -> Order
 
     weight = None if reading.weight is None else rows(reading.weight)
     e, fore = rows(errors), rows(foreground)
-    # pixels that are left out go behind all others
-    order = xp.argsort(
-        e if weight is None else xp.where(weight > 0, e, -xp.ones_like(e)),
-        axis=-1, descending=True, stable=False,
-    )  # fmt: skip
+    order = xp.argsort(e, axis=-1, descending=True, stable=False)
     weight = None if weight is None else xp.take_along_axis(weight, order, axis=-1)
     fore = xp.take_along_axis(fore, order, axis=-1)
     e = xp.take_along_axis(e, order, axis=-1)

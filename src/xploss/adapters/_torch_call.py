@@ -1,0 +1,73 @@
+"""How torch's autograd calls a loss and its gradient: one node of the graph for all losses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from ..loss import Loss
+    from ..walk import Memory
+    from ._torch_graph import TorchBackend
+
+
+class State:
+    """What one call keeps between forward and backward, beside the tensors."""
+
+    def __init__(self, backend: TorchBackend, loss: Loss) -> None:
+        self.backend = backend
+        self.loss = loss
+        self.problem: Any = None
+        self.slopes: Any = None
+        self.memories: list[Memory] = []
+
+
+class Call(torch.autograd.Function):
+    """One node of the graph for all losses."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(
+        state: State, pred: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None
+    ) -> torch.Tensor:
+        return state.backend.forward(state, pred, target, weight)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        state, *tensors = inputs
+        ctx.state = state
+        ctx.save_for_backward(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[Any, ...]:
+        state: State = ctx.state
+        pred, target, weight = ctx.saved_tensors
+        return None, state.backend.backward(state, cotangent, pred, target, weight), None, None
+
+
+class EagerCall(torch.autograd.Function):
+    """The same outside of any trace, in the form that costs torch less."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        state: State,
+        pred: torch.Tensor,
+        target: torch.Tensor,
+        weight: torch.Tensor | None,
+    ) -> torch.Tensor:
+        ctx.state = state
+        ctx.save_for_backward(pred, target, weight)
+        return state.backend.forward(state, pred, target, weight)
+
+    backward = Call.backward
+
+
+def is_traced(x: Any) -> bool:
+    """Whether `x` is a tensor under a transformation, or of a class of somebody else's."""
+    if not isinstance(x, torch.Tensor) or torch.compiler.is_compiling():
+        return False
+    plain = type(x) is torch.Tensor or type(x) is torch.nn.Parameter
+    return not plain or torch._C._functorch.is_functorch_wrapped_tensor(x)  # noqa: SLF001

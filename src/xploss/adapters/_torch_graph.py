@@ -1,0 +1,217 @@
+"""torch tensors in one piece of pure functions, where a graph or a trace is made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from .._xp import Array, Device, Dtype
+from ..backend import Backend
+from ..engine import Problem
+from ._torch_call import Call, EagerCall, State, is_traced
+
+if TYPE_CHECKING:
+    from ..loss import Loss
+    from ..tiles import Block
+    from ..walk import Measured
+
+_INTEGRAL = (
+    torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64,
+    torch.uint16, torch.uint32, torch.uint64,
+)  # fmt: skip
+_STORED = (torch.uint16, torch.uint32, torch.uint64)
+"""Integers that torch can store but hardly compute with."""
+_KINDS = {
+    "bool": (torch.bool,),
+    "integral": _INTEGRAL,
+    "real floating": (torch.float64, torch.float32, torch.float16, torch.bfloat16),
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """The labels of a tile as indices (k, 1, m): 0 where a label is no class."""
+
+    index: Array
+    known: Array | None
+    """Where a label is a class, (k, 1, m); None if everywhere."""
+
+    def only_known(self, x: Array) -> Array:
+        """`x` (k, 1, m) with 0 where the label is no class."""
+        return x if self.known is None else x * self.known
+
+
+class TorchBackend(Backend):
+    """torch tensors, by functions that autograd, torch.func and torch.compile can trace."""
+
+    name = "torch"
+    traces = True
+
+    def owns(self, x: Array) -> bool:
+        return isinstance(x, torch.Tensor)
+
+    def device(self, x: Array) -> Device:
+        return x.device
+
+    def accumulator(self, dtype: Dtype, device: Device) -> Dtype:
+        return torch.float32 if device.type == "mps" else torch.float64
+
+    def isdtype(self, x: Array, kind: str | tuple[str, ...]) -> bool:
+        kinds = (kind,) if isinstance(kind, str) else kind
+        return any(x.dtype in _KINDS[k] for k in kinds)
+
+    def concrete(self, x: Array) -> bool:
+        return False
+
+    def on_host(self, x: Array) -> bool:
+        return bool(x.device.type == "cpu")
+
+    def refuse_gradient(self, name: str, x: Array) -> None:
+        if x.requires_grad:
+            raise TypeError(
+                f"{name} requires a gradient; gradients flow to pred only; pass {name}.detach()"
+            )
+
+    def compute_dtype(self, dtype: Dtype) -> Dtype:
+        return torch.float64 if dtype == torch.float64 else torch.float32
+
+    def widened(self, x: Array) -> Array:
+        return x.to(torch.int64) if x.dtype in _STORED else x
+
+    def extent(self, x: Array) -> tuple[float, float]:
+        low, high = torch.aminmax(x)
+        return float(low), float(high)
+
+    def cut(self, x: Array, block: Block) -> Array:
+        return x
+
+    def rows(self, x: Array, block: Block) -> Array:
+        return x
+
+    def maximum(self, x: Array, value: float) -> Array:
+        return torch.clamp(x, min=value)
+
+    def minimum(self, x: Array, value: float) -> Array:
+        return torch.clamp(x, max=value)
+
+    def softmax(self, z: Array, room: Array | None = None) -> tuple[Array, Array, Array]:
+        shift = torch.amax(z, 1, keepdim=True).detach()
+        log_total = torch.logsumexp(z - shift, 1, keepdim=True)
+        return torch.softmax(z, 1), shift, log_total
+
+    def sigmoid(self, z: Array, room: Array | None = None) -> Array:
+        return torch.sigmoid(z, out=room)
+
+    def softplus(self, z: Array) -> Array:
+        return -torch.nn.functional.logsigmoid(-z)
+
+    def locate(self, labels: Array, classes: int, known: bool) -> Place:
+        if known:
+            return Place(labels, None)
+        mask = (labels >= 0) & (labels < classes)
+        return Place(torch.where(mask, labels, 0), mask)
+
+    def take_at(self, x: Array, truth: Place) -> Array:
+        samples, _, pixels = truth.index.shape
+        taken = torch.gather(x.expand((samples, x.shape[1], pixels)), 1, truth.index)
+        return truth.only_known(taken)
+
+    def add_at(self, x: Array, truth: Place, values: Array) -> Array:
+        return x.scatter_add(1, truth.index, truth.only_known(values))
+
+    def put_at(self, x: Array, truth: Place, values: Array) -> Array:
+        if truth.known is not None:
+            values = torch.where(truth.known, values, torch.gather(x, 1, truth.index))
+        return x.scatter(1, truth.index, values)
+
+    def whole_part(self, x: Array, most: int) -> Array:
+        return x.to(torch.int64).clamp(0, most)
+
+    def histogram(
+        self,
+        index: Array,
+        values: Array,
+        weight: Array | None,
+        shape: tuple[int, ...],
+        held: Measured | None,
+        dtype: Dtype,
+        past: bool,
+    ) -> Measured:
+        length, flat = math.prod(shape), index.reshape(-1)
+        value = values.reshape(-1).to(dtype)
+        if weight is None:
+            one = torch.ones((), dtype=torch.int64, device=flat.device).expand(flat.shape)
+        else:
+            one = weight.expand(values.shape).reshape(-1).to(dtype)
+            value = value * one
+        found = []
+        for source in (one, value):
+            # one place more, for what counts nowhere
+            zeros = torch.zeros(length + 1, dtype=source.dtype, device=flat.device)
+            found.append(zeros.scatter_add(0, flat, source)[:length].reshape(shape))
+        return tuple(found) if held is None else (held[0] + found[0], held[1] + found[1])
+
+    def look_up(self, table: Array, index: Array) -> Array:
+        return table.reshape(-1).index_select(0, index.reshape(-1)).reshape(index.shape)
+
+    def running_sum(self, x: Array, dtype: Dtype | None = None) -> Array:
+        return torch.cumsum(x, -1, dtype=dtype)
+
+    def unsort(self, x: Array, order: Array) -> Array:
+        return torch.zeros_like(x).scatter(-1, order, x)
+
+    def sum_classes(self, values: Array, truth: Place, classes: int, dtype: Dtype) -> Array:
+        zeros = torch.zeros_like(values[:, 0, :1], dtype=dtype).expand(-1, classes)
+        held = truth.only_known(values)[:, 0, :].to(dtype)
+        return zeros.scatter_add(1, truth.index[:, 0, :], held)
+
+    def count_classes(self, truth: Place, classes: int) -> Array:
+        ones = torch.ones_like(truth.index)
+        ones = ones if truth.known is None else ones * truth.known
+        zeros = torch.zeros_like(ones[:, 0, :1]).expand(-1, classes)
+        return zeros.scatter_add(1, truth.index[:, 0, :], ones[:, 0, :])
+
+    def value(self, loss: Loss, pred: Array, target: Array, weight: Array | None) -> Array:
+        refused = (target, weight)
+        for name, x in zip(("target", "weight"), refused, strict=True):
+            if isinstance(x, torch.Tensor):
+                self.refuse_gradient(name, x)
+        if not ((pred.requires_grad and torch.is_grad_enabled()) or is_traced(pred)):
+            return super().value(loss, pred, target, weight)
+        call = Call if self.traces else EagerCall
+        return call.apply(State(self, loss), pred, target, weight)
+
+    def value_and_grad(
+        self,
+        loss: Loss,
+        pred: Array,
+        target: Array,
+        weight: Array | None,
+        cotangent: Array | None,
+        statistics: Sequence[Measured] | None,
+    ) -> tuple[Array, Array]:
+        with torch.no_grad():
+            return super().value_and_grad(loss, pred, target, weight, cotangent, statistics)
+
+    def statistics(
+        self, loss: Loss, pred: Array, target: Array, weight: Array | None
+    ) -> tuple[list[Measured], Dtype]:
+        with torch.no_grad():
+            return super().statistics(loss, pred, target, weight)
+
+    def forward(self, state: State, pred: Array, target: Array, weight: Array | None) -> Array:
+        """The value, for autograd."""
+        problem = Problem(self, state.loss, pred, target, weight)
+        return problem.score(problem.measure())[0]
+
+    def backward(
+        self, state: State, cotangent: Array, pred: Array, target: Array, weight: Array | None
+    ) -> Array:
+        """The gradient, for autograd: a differentiable function of `pred` and `cotangent`."""
+        problem = Problem(self, state.loss, pred, target, weight)
+        _, slopes = problem.score(problem.measure())
+        return problem.gradient(slopes, cotangent)
