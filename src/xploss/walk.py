@@ -84,7 +84,7 @@ class Walk:
         limit = self.backend.tile_limit(self.laid.pred, size)
         if any(t.accumulates for *_, t in self.terms):
             # beside large statistics, with indices and sums of 64 bits, there is room for less
-            limit = max(limit >> 1, 1)
+            limit = min(limit, max(self.backend.tile_elements >> 1, 1))
         return Grid(samples, classes, pixels, limit)
 
     @lazy
