@@ -11,6 +11,16 @@ nox.needs_version = ">=2024.10.9"
 
 CONSTRAINTS = Path(__file__).parent / "constraints.txt"
 BACKENDS = ("numpy", "strict", "torch", "jax", "cupy")
+TOOLS = ("hatchling", "mypy", "nox", "pytest-xdist", "ruff")
+PARALLEL = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal")
+PEERS = (
+    "absl-py==2.5.1", "h5py==3.16.0", "keras==3.15.1", "kornia==0.9.0", "kornia_rs==0.2.0",
+    "lightning-utilities==0.15.3", "markdown-it-py==4.3.0", "mdurl==0.1.2", "monai==1.6.1",
+    "namex==0.1.0", "optax==0.2.8", "optree==0.20.0", "rich==15.0.0", "torchmetrics==1.9.0",
+)  # fmt: skip
+"""Libraries whose losses ours are compared with; all else at the versions of constraints.txt."""
+LOSSES_ONLY = ("nnunetv2==2.8.1", "segmentation_models_pytorch==0.6.0")
+"""Of these only the losses are imported, which need torch alone."""
 
 
 @nox.session
@@ -35,11 +45,43 @@ def tests(session: nox.Session, backend: str) -> None:
     check(session, backend, "tests")
 
 
-@nox.session(default=False)
+@nox.session
 @nox.parametrize("backend", BACKENDS, ids=BACKENDS)
 def conformance(session: nox.Session, backend: str) -> None:
-    """Compare one backend with the oracle, the laws and the traps, and write its report."""
+    """Compare one backend with the oracle, the laws and the traps; -- --report writes it down."""
     check(session, backend, "conformance")
+
+
+@nox.session(default=False)
+def peers(session: nox.Session) -> None:
+    """Compare values and gradients with those of other libraries; docs/migration.md shows them."""
+    install(session, "-e", ".[test,torch,jax]", *PEERS)
+    session.install("--no-deps", *LOSSES_ONLY)
+    given = {"XPLOSS_BACKENDS": "torch,jax"}
+    session.run("pytest", "conformance/test_peers.py", *session.posargs, env=given)
+
+
+@nox.session(default=False)
+def coverage(session: nox.Session) -> None:
+    """Measure what the tests cover on NumPy, torch and JAX together, and write docs/coverage.md."""
+    install(session, "-e", ".[demo,jax,strict,test,torch]", "pytest-xdist")
+    backends = ("numpy", "torch", "jax", "strict")
+    for backend in backends:
+        given = {"COVERAGE_FILE": f".coverage.{backend}", "XPLOSS_BACKENDS": backend}
+        session.run("pytest", "tests", *PARALLEL, "--cov", "--cov-report=", env=given)
+    *three, strict = (f".coverage.{backend}" for backend in backends)
+    session.run("coverage", "combine", "--keep", *three)
+    for data, report in ((".coverage", ".coverage.json"), (strict, ".coverage.strict.json")):
+        session.run("coverage", "json", "-q", f"--data-file={data}", "-o", report)
+    session.run("python", "-m", "conformance.coverage", ".coverage.json", ".coverage.strict.json")
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure time and memory beside other libraries; arguments are those of the benchmarks."""
+    install(session, "-e", ".[demo,test,torch,jax]", *PEERS)
+    session.install("--no-deps", *LOSSES_ONLY)
+    session.run("python", "-m", "benchmarks", *(session.posargs or ("run",)))
 
 
 @nox.session
@@ -56,7 +98,7 @@ def pins(session: nox.Session) -> None:
     """Write constraints.txt anew from the newest releases; torch stays, and is raised by hand."""
     header, *old = CONSTRAINTS.read_text().splitlines()
     torch = next(line for line in old if line.startswith("torch=="))
-    session.install("-e", ".[demo,jax,strict,test]", torch, "hatchling", "mypy", "nox", "ruff")
+    session.install("-e", ".[demo,jax,strict,test]", torch, *TOOLS)
     session.install("--no-deps", "cupy-cuda12x", "cupy-cuda13x", "cuda-pathfinder")
     frozen = str(session.run("pip", "freeze", "--exclude-editable", silent=True))
     # CuPy and torch each ask for CUDA libraries of their own.
@@ -69,8 +111,9 @@ def check(session: nox.Session, backend: str, folder: str) -> None:
     """Run the tests of a folder with a backend alone installed."""
     extra = cupy_extra(session) if backend == "cupy" else backend
     extras = "test" if backend == "numpy" else f"test,{extra}"
-    install(session, "-e", f".[{extras}]")
-    session.run("pytest", folder, *session.posargs, env={"XPLOSS_BACKENDS": backend})
+    install(session, "-e", f".[{extras}]", "pytest-xdist")
+    given = {"XPLOSS_BACKENDS": backend}
+    session.run("pytest", folder, *PARALLEL, *session.posargs, env=given)
 
 
 def install(session: nox.Session, *packages: str) -> None:

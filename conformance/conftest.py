@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -10,10 +12,13 @@ from hypothesis import HealthCheck, settings
 
 from conformance import tally
 from conformance.markdown import ROWS_OF_MATRIX
-from conformance.report import write
+from conformance.report import main, write
 from tests.libraries import Library, library, required, selected, why_absent
 
 Add = Callable[[tally.Count], None]
+
+ABSENT = {name: reason for name in selected() if (reason := why_absent(name))}
+PRESENT = [name for name in selected() if name not in ABSENT]
 
 _QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 settings.register_profile("short", derandomize=True, deadline=None, suppress_health_check=_QUIET)
@@ -37,23 +42,42 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"XPLOSS_BACKENDS asks for what is absent: {'; '.join(missing)}")
     config.addinivalue_line("markers", "check(name): the column of the report")
     config.addinivalue_line("markers", "loss(name): the row of the report")
+    config.addinivalue_line("markers", "quick: JAX compiles it without most optimisations")
     config.addinivalue_line("markers", "row(*names): rows of the list of peers' defects")
     settings.load_profile("long" if config.getoption("--long") else "short")
     config.stash[_COUNTS] = list[tally.Count]()
 
 
-def open_library(name: str) -> Iterator[Library]:
-    """A backend for the time of a test, or a skip that says what is missing."""
-    if reason := why_absent(name):
-        pytest.skip(reason)
-    with library(name) as found:
+def pytest_report_header() -> list[str]:
+    """What is run on, and what is not."""
+    absent = [f"absent: {reason}" for reason in ABSENT.values()]
+    return [f"backends: {', '.join(PRESENT)}", *absent]
+
+
+@pytest.fixture(params=PRESENT)
+def xp(request: pytest.FixtureRequest) -> Iterator[Library]:
+    """Each backend that is here."""
+    quick = request.node.get_closest_marker("quick") is not None
+    with prepared(request.param, quick=quick) as found:
         yield found
 
 
-@pytest.fixture(params=selected())
-def xp(request: pytest.FixtureRequest) -> Iterator[Library]:
-    """Each selected backend in turn."""
-    yield from open_library(request.param)
+@contextmanager
+def prepared(name: str, *, quick: bool = False) -> Iterator[Library]:
+    """A backend; where JAX is one, it optimises what it compiles, or takes half the time."""
+    with library(name) as found:
+        if found.family == "jax":
+            _optimise(not quick)
+        yield found
+
+
+def _optimise(fully: bool) -> None:
+    """Let JAX compile what follows as it does by itself, or without most optimisations."""
+    jax = import_module("jax")
+    if fully != _FULLY[0]:
+        jax.config.update("jax_disable_most_optimizations", not fully)
+        jax.clear_caches()
+        _FULLY[0] = fully
 
 
 @pytest.fixture
@@ -110,6 +134,7 @@ def _loss(given: Any) -> str | None:
     return None
 
 
+_FULLY = [True]
 _COUNTS = pytest.StashKey[list[tally.Count]]()
 _CONFIG: list[pytest.Config] = []
 
@@ -127,7 +152,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the reports."""
+    """Write the reports, and the matrix of the README."""
     if session.config.getoption("--report") and not hasattr(session.config, "workerinput"):
         counts: list[tally.Count] = session.config.stash[_COUNTS]
         write(counts)
+        main(["readme"])

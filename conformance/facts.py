@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 from importlib import import_module
@@ -26,7 +27,9 @@ def place(backend: str) -> tuple[str, str]:
 def collect(backend: str) -> dict[str, str]:
     """Versions and hardware."""
     name, device = place(backend)
-    found = {"xploss": import_module("xploss").__version__, "Python": platform.python_version()}
+    package = import_module("xploss")
+    source = f"source {digest(Path(str(package.__file__)).parent)}"
+    found = {"xploss": f"{package.__version__}, {source}", "Python": platform.python_version()}
     for distribution in (*DISTRIBUTIONS[name], "array-api-compat"):
         try:
             found[distribution] = version(distribution)
@@ -37,6 +40,15 @@ def collect(backend: str) -> dict[str, str]:
         found["GPU"] = _gpu(name)
     found["system"] = f"{platform.system()} {platform.machine()}"
     return found
+
+
+def digest(folder: Path) -> str:
+    """The beginning of a SHA-256 of the Python files of a folder, which tells versions apart."""
+    found = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        found.update(path.relative_to(folder).as_posix().encode())
+        found.update(path.read_text(encoding="utf-8").encode())
+    return found.hexdigest()[:12]
 
 
 def _cpu() -> str:

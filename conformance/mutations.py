@@ -1,69 +1,109 @@
-"""Plants faults in a copy of the library, one at a time, and reports which are found.
+"""Plants faults in a copy of the library, one at a time, and reports which are found, and by what.
 
 python -m conformance.mutations            all of them
-python -m conformance.mutations alpha      those whose name contains a word
+python -m conformance.mutations alpha      those whose name or file contains a word
+
+The outcomes go into conformance/reports/mutations.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from conformance.mutants.table import MUTANTS, Mutant
+from conformance.mutants.mutant import Mutant
+from conformance.mutants.report import Outcome, write
+from conformance.mutants.table import MUTANTS
 
 ROOT = Path(__file__).parents[1]
 COPIED = ("src", "tests", "conformance", "docs", "pyproject.toml", "README.md", "CONTRIBUTING.md")
 TIMEOUT = 1800
+FAILURE = re.compile(r"^(?:FAILED|ERROR) \w+/([\w/]+)\.py(?:::(\w+))?", re.MULTILINE)
+ROUTES = {
+    "numpy": "numpy-eager-float64",
+    "strict": "strict-eager-float64",
+    "torch": "torch-autodiff-float64",
+    "jax": "jax-jit-autodiff-float64",
+}
+FIRST: dict[str, tuple[str, ...]] = {
+    "numpy": ("gradients", "lovasz", "errors"),
+    "strict": ("gradients",),
+    "torch": ("torch", "gradients"),
+    "jax": ("jax", "statistics"),
+}
+SLOW = ("demo", "readme", "published", "torch_compile")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Tests that may find a fault, the fastest first."""
+    """Tests that may find a fault."""
 
-    name: str
+    suite: str
     arguments: tuple[str, ...]
 
 
 def stages(backend: str) -> Iterator[Stage]:
-    """The stages on a backend."""
-    grid = "numpy-eager-float64 or torch-autodiff-float64 or jax-jit-autodiff"
-    yield Stage("grid", ("conformance/test_grid.py", "-k", grid))
-    yield Stage("laws", ("conformance/test_laws.py",))
-    yield Stage("traps", ("conformance/test_traps.py", "conformance/test_trap_numbers.py"))
-    yield Stage("bad input", ("conformance/test_bad_input.py",))
-    yield Stage("size", ("conformance/test_size.py",))
-    demo = ("--ignore=tests/test_demo.py", "--ignore=tests/test_readme.py")
-    some = ("tests/test_jax.py",) if backend == "jax" else ("tests", *demo)
-    yield Stage("tests", (*some, "-m", "not slow"))
+    """The stages on a backend, the fastest of each suite first."""
+    for arguments in (
+        ("test_grid.py", "-k", ROUTES[backend]),
+        ("test_traps.py", "test_trap_numbers.py"),
+        ("test_laws.py",),
+        ("test_bad_input.py",),
+        ("test_size.py",),
+    ):
+        paths = (f"conformance/{a}" if a.endswith(".py") else a for a in arguments)
+        yield Stage("conformance", tuple(paths))
+    for name in FIRST[backend]:
+        yield Stage("tests", (f"tests/test_{name}.py",))
+    left_out = (f"--ignore=tests/test_{name}.py" for name in SLOW)
+    yield Stage("tests", ("tests", *left_out, "-m", "not slow"))
 
 
-def found_by(backend: str, mutant: Mutant | None) -> str | None:
-    """The stage that finds a fault, or None if it survives; without one, the stage that fails."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder)
-        for name in COPIED:
-            _copy(ROOT / name, copy / name)
-        if mutant is not None:
-            mutant.apply(copy / "src" / "xploss")
-        return next((s.name for s in stages(backend) if not _passes(s, copy, backend)), None)
+def found(mutant: Mutant) -> Outcome:
+    """The first test of each suite that finds a fault."""
+    first: dict[str, str] = {}
+    with _planted(mutant) as folder:
+        for stage in stages(mutant.backend):
+            if stage.suite not in first and (test := _failure(stage, Path(folder), mutant.backend)):
+                _must_pass(stage, mutant.backend)
+                first[stage.suite] = test
+    return Outcome(mutant, first.get("conformance"), first.get("tests"))
 
 
-def _copy(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "reports"))
-    else:
-        shutil.copy(source, target)
+@cache
+def _must_pass(stage: Stage, backend: str) -> None:
+    """Without a fault, a stage that found one has to pass."""
+    with _planted(None) as folder:
+        if test := _failure(stage, Path(folder), backend):
+            raise RuntimeError(f"{test} fails on {backend} without a fault: repair that first")
 
 
-def _passes(stage: Stage, folder: Path, backend: str) -> bool:
-    """Whether tests pass with the copy in the place of the library."""
+def _planted(mutant: Mutant | None) -> tempfile.TemporaryDirectory[str]:
+    """A copy of what the tests need, with a fault."""
+    folder = tempfile.TemporaryDirectory()
+    for name in COPIED:
+        source, target = ROOT / name, Path(folder.name) / name
+        if source.is_dir():
+            left_out = shutil.ignore_patterns("__pycache__", "reports")
+            shutil.copytree(source, target, ignore=left_out)
+        else:
+            shutil.copy(source, target)
+    if mutant is not None:
+        mutant.apply(Path(folder.name) / "src" / "xploss")
+    return folder
+
+
+def _failure(stage: Stage, folder: Path, backend: str) -> str | None:
+    """The first test that fails with the copy in the place of the library."""
     path = os.pathsep.join([str(folder / "src"), str(folder)])
     given = {"PYTHONPATH": path, "XPLOSS_BACKENDS": backend, "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
@@ -76,27 +116,27 @@ def _passes(stage: Stage, folder: Path, backend: str) -> bool:
         timeout=TIMEOUT,
         check=False,
     )
-    if done.returncode not in (0, 1):
-        raise RuntimeError(f"stage {stage.name} did not run:\n{done.stdout}{done.stderr}")
-    return done.returncode == 0
+    if done.returncode == 0:
+        return None
+    failed = FAILURE.search(done.stdout)
+    if done.returncode != 1 or failed is None:
+        raise RuntimeError(f"{stage} did not run:\n{done.stdout}{done.stderr}")
+    return "::".join(part for part in failed.groups() if part)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """The command line: 1 if a fault survives."""
     parser = argparse.ArgumentParser(prog="python -m conformance.mutations", description=__doc__)
-    parser.add_argument("word", nargs="?", default="", help="a part of a name")
+    parser.add_argument("word", nargs="?", default="", help="a part of a name or file")
     word = parser.parse_args(arguments).word
-    chosen = [mutant for mutant in MUTANTS if word in mutant.name]
-    for backend in {mutant.backend for mutant in chosen}:
-        if stage := found_by(backend, None):
-            print(f"{stage} on {backend} fails without a fault: repair that first")
-            return 2
-    survivors = []
-    for mutant in chosen:
-        stage = found_by(mutant.backend, mutant)
-        print(f"{stage or 'SURVIVES':10} {mutant.name} ({mutant.file})", flush=True)
-        survivors += [] if stage else [mutant]
-    print(f"{len(chosen) - len(survivors)} of {len(chosen)} faults found")
+    outcomes = []
+    for mutant in MUTANTS:
+        if word in mutant.name or word in mutant.file:
+            outcomes.append(found(mutant))
+            write(outcomes)
+            print(outcomes[-1], flush=True)
+    survivors = [outcome for outcome in outcomes if outcome.survives]
+    print(f"{len(outcomes) - len(survivors)} of {len(outcomes)} faults found")
     return 1 if survivors else 0
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
 from conformance import markdown
-from conformance.known_differences import KNOWN
-from conformance.tally import CHECKS
 
 if TYPE_CHECKING:
     from conformance.report import Report
@@ -42,32 +40,21 @@ pre { background: var(--soft); border-left: 4px solid var(--bad); padding: 10px;
 
 def html(report: Report) -> str:
     """The page."""
-    title = f"Conformance: {report.backend} on {report.device}"
+    title = f"Conformance: {report.title}"
     verdict = markdown.verdict(report)
     mood = "bad" if "FAILED" in verdict else "good"
     facts = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in report.facts.items()
+        f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in markdown.facts(report)
     )
-    dates = ", ".join(f"{check} {date}" for check, date in report.dates.items())
-    known = [[k.case, k.dtype, k.reason] for k in KNOWN]
+    first, *others = [_section(*section) for section in markdown.sections(report)]
     parts = [
         f"<h1>{escape(title)}</h1>",
         f'<p class="verdict {mood}">{escape(verdict)}</p>',
-        f"<dl>{facts}<dt>run on</dt><dd>{escape(dates)}</dd></dl>",
+        f"<dl>{facts}</dl>",
         f'<p class="note">{escape(markdown.LEGEND)}</p>',
-        _section("Losses and checks", ["loss", *CHECKS, "worst error"], markdown.matrix(report)),
+        first,
         *_failures(report),
-        _section(
-            "The grid by route and dtype",
-            ["route", "dtype", "cases", "worst error"],
-            markdown.grid(report),
-        ),
-        _section("Laws", ["law", "examples"], markdown.laws(report)),
-        _section(
-            "Defects of other libraries", ["row", "defect", "here"], markdown.traps(report), "words"
-        ),
-        f'<p class="note">{markdown.TRAPS}</p>',
-        _section("Known differences", ["case", "dtype", "reason"], known, "words"),
+        *others,
     ]
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -76,7 +63,8 @@ def html(report: Report) -> str:
     )
 
 
-def _section(title: str, head: Iterable[str], rows: Iterable[Iterable[str]], kind: str = "") -> str:
+def _section(title: str, head: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
+    kind = "words" if head[-1] in ("here", "reason") else ""
     names = "".join(f"<th>{escape(name)}</th>" for name in head)
     body = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     return (
@@ -90,7 +78,7 @@ def _cell(text: str) -> str:
     plain = escape(text.replace("**", ""))
     if "FAILED" in text:
         return f'<td class="bad">{plain}</td>'
-    if text == markdown.NOT_RUN or text.startswith("does not apply"):
+    if text in (markdown.NOT_RUN, markdown.NONE) or text.startswith("does not apply"):
         return f'<td class="none">{plain}</td>'
     good = re.match(r"absent|[\d,]+( \(|;|$)", text)
     return f'<td class="good">{plain}</td>' if good else f"<td>{plain}</td>"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-CHECKS = ("grid", "laws", "size", "traps", "bad input", "peers")
+CHECKS = ("grid", "laws", "long laws", "size", "traps", "bad input", "peers")
 KEY = "conformance"  # of user_properties
 
 
@@ -22,7 +22,7 @@ class Count:
     failed: int = 0
     known: int = 0
     ulp: float = 0.0
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     def __add__(self, other: Count) -> Count:
         return replace(
@@ -40,21 +40,23 @@ class Count:
         return self.passed + self.failed + self.known
 
 
+_DEFAULTS = {f.name: f.default for f in fields(Count)}
+
+
 def encode(count: Count) -> dict[str, Any]:
-    """A count as JSON."""
-    return asdict(count)
+    """A count as JSON, without what has its default."""
+    return {name: x for name, x in asdict(count).items() if x != _DEFAULTS[name]}
 
 
 def decode(row: dict[str, Any]) -> Count:
     """What `encode` made a row of."""
-    return Count(**{**row, "notes": tuple(row["notes"])})
+    return Count(**{**row, "notes": tuple(row.get("notes", ()))})
 
 
-def added(counts: Iterable[Count]) -> dict[tuple[str, str], Count]:
-    """Counts by loss and check, with details added up."""
-    sums: dict[tuple[str, str], Count] = {}
+def merged(counts: Iterable[Count]) -> list[Count]:
+    """Counts of the same check, loss and detail added up, in an order of their own."""
+    sums: dict[tuple[str, str, str, str], Count] = {}
     for count in counts:
-        key = count.loss, count.check
-        plain = replace(count, detail="")
-        sums[key] = sums[key] + plain if key in sums else plain
-    return sums
+        key = count.backend, count.check, count.loss, count.detail
+        sums[key] = sums[key] + count if key in sums else count
+    return sorted(sums.values(), key=lambda c: (CHECKS.index(c.check), c.detail, c.loss))

@@ -14,7 +14,7 @@ from conformance.bad.parameters import LOSSES, BadLoss
 from conformance.bad.rows import DICE, T, Z, put
 from tests.libraries import Library
 
-pytestmark = pytest.mark.check("bad input")
+pytestmark = [pytest.mark.check("bad input"), pytest.mark.quick]
 
 
 @pytest.mark.parametrize("row", rows(), ids=str)

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from conformance.conftest import Add, open_library
+from conformance.conftest import PRESENT, Add, prepared
 from conformance.grid import Outcome, family, golden, run
 from conformance.known_differences import KNOWN, known
 from conformance.plan import FAMILIES, PLANS, Step, batches, steps
 from conformance.tally import Count
-from tests.libraries import Library, selected
+from tests.libraries import Library
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -23,7 +23,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         ("backend", "step", "loss"),
         [
             pytest.param(name, step, loss, id=f"{name}-{step.route}-{step.dtype}-{loss}")
-            for name in selected()
+            for name in PRESENT
             for step in steps(name, full=full)
             for loss in FAMILIES
         ],
@@ -32,7 +32,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def opened(backend: str) -> Iterator[Library]:
-    yield from open_library(backend)
+    with prepared(backend) as found:
+        yield found
 
 
 def test_golden_cases(opened: Library, step: Step, loss: str, count: Add) -> None:

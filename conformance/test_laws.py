@@ -15,6 +15,8 @@ from conformance.laws.draw import Drawn
 from conformance.tally import Count
 from tests.libraries import Library
 
+pytestmark = pytest.mark.quick
+
 SHORT = {"numpy": 25, "strict": 8, "torch": 12, "cupy": 8, "jax": 1}
 LONG = 110_000
 """Examples of all laws together."""
@@ -44,12 +46,12 @@ def test_law(xp: Library, law: Law, count: Add, request: pytest.FixtureRequest, 
     most = examples(xp, long=long)
     run = settings(max_examples=most, derandomize=not long)(given(law.cases)(check))
     run = seed(root)(run) if long else run
-    note = f"{law.name}, seed {root}" if long else law.name
+    column = "long laws" if long else "laws"
+    detail = law.name + (f": seed {root}" if long else "")
     try:
         run()
     except BaseException:
-        count(Count(xp.name, "laws", law.loss, law.name, failed=1, notes=(note,)))
+        count(Count(xp.name, column, law.loss, detail, failed=1, notes=(detail,)))
         raise
-    detail = law.name + (f": seed {root}" if long else "")
     for loss, examples_ in tried.items():
-        count(Count(xp.name, "laws", loss, detail, passed=examples_))
+        count(Count(xp.name, column, loss, detail, passed=examples_))

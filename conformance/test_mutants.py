@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from conformance.mutants.table import MUTANTS, SOURCE, Mutant
+from conformance.mutants.mutant import SOURCE, Mutant
+from conformance.mutants.table import MUTANTS
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

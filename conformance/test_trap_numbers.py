@@ -28,12 +28,15 @@ from conformance.traps.tools import (
     cross_entropy,
     equal,
     every_loss,
+    same,
     softmax,
     trap,
     value,
 )
 from tests.libraries import Library
 from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, JaccardLoss, LovaszLoss, TverskyLoss
+
+pytestmark = pytest.mark.quick
 
 HALVES = ("float16", "bfloat16")
 
@@ -75,8 +78,8 @@ def test_shapes_are_understood_or_refused(xp: Library, kind: Any) -> None:
     with pytest.raises(ValueError, match="nothing is broadcast"):
         value(xp, kind("binary"), Z[:, 0], T[:1] % 2)
     expected = value(xp, kind("binary"), Z[:, 0], T % 2)
-    equal(value(xp, kind("binary"), Z[:, :1], T % 2), expected, 0)
-    equal(value(xp, kind("binary"), Z[:, 0], T[:, None] % 2), expected, 0)
+    same(xp, value(xp, kind("binary"), Z[:, :1], T % 2), expected)
+    same(xp, value(xp, kind("binary"), Z[:, 0], T[:, None] % 2), expected)
 
 
 @trap("all losses", "K9", "V6", "G3", "Y2")
@@ -174,7 +177,7 @@ def test_the_callers_objects_are_left_alone(xp: Library, kind: Any) -> None:
     before = value(xp, loss, Z, T)
     assert options == {"class_weights": [1.0, 2.0, 3.0], "ignore_index": IGNORED}
     weights[:] = [0.0, 0.0, 9.0]
-    equal(value(xp, loss, Z, T), before, 0)
+    same(xp, value(xp, loss, Z, T), before)
 
 
 @trap("DiceLoss", "N3")
@@ -212,7 +215,7 @@ def test_options_are_compared_by_value(xp: Library) -> None:
     for kind in (DiceLoss, LovaszLoss):
         t = T % 2
         expected = value(xp, kind("multiclass", absent="skip"), Z, t)
-        equal(value(xp, kind("multiclass", absent=word), Z, t), expected, 0)
+        same(xp, value(xp, kind("multiclass", absent=word), Z, t), expected)
 
 
 @trap("all losses", "V7")
@@ -265,7 +268,7 @@ def test_a_selected_class_is_not_renormalised(xp: Library, kind: Any) -> None:
 @trap("DiceLoss", "G2")
 @pytest.mark.parametrize("kind", LOSSES[:4])
 def test_class_weights_never_make_a_loss_negative(xp: Library, kind: Any) -> None:
-    for weights in ((1, 2, 10), (0, 0, 5), (0.01, 0, 0)):
+    for weights in xp.few(((0, 0, 5), (1, 2, 10), (0.01, 0, 0))):
         for reduction in ("mean", "sum", "none"):
             loss = kind("multiclass", class_weights=weights, reduction=reduction)
             assert (value(xp, loss, Z, T) >= 0).all()

@@ -34,6 +34,9 @@ def pytest_configure(config: pytest.Config) -> None:
     missing = [reason for name in required() if (reason := why_absent(name))]
     if missing:
         raise pytest.UsageError(f"XPLOSS_BACKENDS asks for what is absent: {'; '.join(missing)}")
+    if "jax" in PRESENT:
+        # compiling takes most of the time; conformance/ runs what is fully optimised
+        import_module("jax").config.update("jax_disable_most_optimizations", True)
     # torch.compile makes an instance of its own Function class while it traces one of ours
     config.addinivalue_line(
         "filterwarnings",

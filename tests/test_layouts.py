@@ -190,12 +190,14 @@ def test_dtype_of_target_and_weight_does_not_matter(xp: Library, dtype: str) -> 
     soft, weight = RNG.integers(0, 9, (2, 3, 5)) / 8, RNG.integers(0, 9, (2, 5)) / 8
     loss = DiceLoss("multilabel") + CrossEntropyLoss("multilabel")
     expected = grads(xp, loss, x, xp.asarray(soft, dtype), weight=xp.asarray(weight, dtype))
+    # XLA fuses, and so rounds, the operations of each program in its own way
+    rounding = 4 * float(np.finfo(dtype).eps) if xp.family == "jax" else 0.0
     for other in ("float16", "float32", "float64"):
         if not xp.has(other):
             continue
         found = grads(xp, loss, x, xp.asarray(soft, other), weight=xp.asarray(weight, other))
-        np.testing.assert_array_equal(found[0], expected[0])
-        np.testing.assert_array_equal(found[1], expected[1])
+        np.testing.assert_allclose(found[0], expected[0], rtol=rounding)
+        np.testing.assert_allclose(found[1], expected[1], rtol=rounding)
 
 
 def test_half_precision_sums_do_not_overflow(xp: Library) -> None:

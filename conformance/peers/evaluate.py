@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
 from importlib.util import find_spec, module_from_spec
 from typing import Any
 
@@ -12,36 +15,54 @@ import numpy as np
 
 import xploss
 from conformance.peers.data import draw, put
-from conformance.peers.row import LIBRARIES, Row
+from conformance.peers.row import Library, Row
 
 NAMES = ("z", "p")  # what may be differentiated
 
 Answer = tuple[np.ndarray, np.ndarray | None]
 
 
-def answers(row: Row, seed: int) -> tuple[Answer, Answer]:
-    """Value and gradient of the peer and of xploss, on the same random input."""
-    peer = LIBRARIES[row.library]
-    drawn = draw(row.data, seed, last=peer.last)
-    floats = {k: x.astype(row.dtype) if x.dtype.kind == "f" else x for k, x in drawn.items()}
-    arrays = put(floats, peer.arrays)
-    evaluate = _torch if peer.arrays == "torch" else _jax
-    theirs: dict[str, Any] = {}
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    _leave_networks_out("segmentation_models_pytorch")
+def theirs(library: Library, row: Row, seed: int) -> Answer:
+    """Value and gradient of the peer."""
     with warnings.catch_warnings(action="ignore"):  # the peers' own
-        exec(peer.imports, theirs)
-        if peer.arrays == "torch":
-            exec("import torch", theirs)
-        found = evaluate(row.peer, theirs, arrays, gradient=row.gradient)
-    return found, evaluate(row.ours, vars(xploss), arrays, gradient=row.gradient)
+        return _answer(row.peer, _imported(library), library, row, seed)
 
 
-def _leave_networks_out(package: str) -> None:
-    """Let the losses of a package be imported without the networks beside them."""
-    spec = find_spec(package) if package not in sys.modules else None
-    if spec is not None:
-        sys.modules[package] = module_from_spec(spec)
+@cache
+def _imported(library: Library) -> dict[str, Any]:
+    """The names that a peer's expressions use."""
+    names: dict[str, Any] = {}
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    with hollow(library.hollow):
+        exec(library.imports, names)
+    exec("import " + library.arrays, names)
+    return names
+
+
+def ours(library: Library, row: Row, seed: int) -> Answer:
+    """Value and gradient of xploss, on the same random input."""
+    return _answer(row.ours, vars(xploss), library, row, seed)
+
+
+def _answer(text: str, names: dict[str, Any], library: Library, row: Row, seed: int) -> Answer:
+    drawn = draw(row.data, seed, last=library.last)
+    floats = {k: x.astype(row.dtype) if x.dtype.kind == "f" else x for k, x in drawn.items()}
+    evaluate = _torch if library.arrays == "torch" else _jax
+    return evaluate(text, names, put(floats, library.arrays), gradient=row.gradient)
+
+
+@contextmanager
+def hollow(packages: Sequence[str]) -> Iterator[None]:
+    """Let modules of some packages be imported without what the packages themselves import."""
+    before = set(sys.modules)
+    for package in packages:
+        spec = find_spec(package) if package not in sys.modules else None
+        if spec is not None:
+            sys.modules[package] = module_from_spec(spec)
+    yield
+    for name in set(sys.modules) - before:
+        if any(name == package or name.startswith(f"{package}.") for package in packages):
+            del sys.modules[name]
 
 
 def _torch(text: str, names: dict[str, Any], arrays: dict[str, Any], *, gradient: bool) -> Answer:

@@ -1,4 +1,4 @@
-"""A row of the table: an expression of a peer, and ours that gives the same number."""
+"""A row of the table: an expression of a peer, and ours for the same number."""
 
 from __future__ import annotations
 
@@ -7,22 +7,26 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """Two expressions over the same names (see `conformance/peers/data.py`)."""
+    """Two expressions over the same names (see `conformance/peers/data.py`).
 
-    library: str
+    Values and gradients are equal, unless `fault` says how the peer goes wrong: its gradient or
+    value is not finite ("nan"), another one ("wrong"), or it raises an error ("raises").
+    """
+
     peer: str
     ours: str
     remark: str = ""
     data: str = "classes"
-    """Which input: classes, binary, labels (several per pixel), soft, hard, or ignored."""
+    """Which input: a key of `conformance.peers.data.KINDS`."""
     tolerance: float = 1e-9
     """Relative; larger where the peer adds a small number that we do not."""
     dtype: str = "float64"
     gradient: bool = True
     """Whether the peer has one to compare."""
+    fault: str = ""
 
     def __str__(self) -> str:
-        return f"{self.library}: {self.peer}"
+        return self.peer + (f" ({self.fault})" if self.fault else "")
 
 
 @dataclass(frozen=True)
@@ -32,27 +36,13 @@ class Library:
     name: str
     package: str
     imports: str
+    rows: tuple[Row, ...]
+    note: str = ""
+    """What to know of all its losses."""
+    missing: str = ""
+    """Its losses that have no counterpart here."""
     arrays: str = "torch"
     last: bool = False
     """Whether the classes are on the last axis."""
-
-
-LIBRARIES: dict[str, Library] = {
-    library.name: library
-    for library in (
-        Library("torch", "torch", "import torch.nn.functional as F"),
-        Library("MONAI", "monai", "from monai.losses import *"),
-        Library(
-            "segmentation_models.pytorch",
-            "segmentation_models_pytorch",
-            "import segmentation_models_pytorch.losses as smp",
-        ),
-        Library("kornia", "kornia", "import kornia.losses as K"),
-        Library("torchvision", "torchvision", "from torchvision.ops import sigmoid_focal_loss"),
-        Library("Keras", "keras", "from keras import losses as keras", last=True),
-        Library("optax", "optax", "import optax", arrays="jax", last=True),
-        Library(
-            "torchmetrics", "torchmetrics", "from torchmetrics.functional.segmentation import *"
-        ),
-    )
-}
+    hollow: tuple[str, ...] = ()
+    """Packages whose modules are imported without what they import themselves (networks, CUDA)."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import xploss
+from conformance.tolerances import ROUNDOFF, UNITS
 from tests.libraries import Library
 from xploss import Loss
 
@@ -77,3 +78,11 @@ def equal(found: Any, expected: Any, tolerance: float = 1e-12) -> None:
     found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
     size = max(1e-300, float(np.max(np.abs(expected), initial=0.0)))
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * max(size, 1e-3))
+
+
+def same(xp: Library, found: Any, expected: Any) -> None:
+    """Assert equality to the bit; of two programs that XLA compiles, to some roundings.
+
+    It fuses the operations of a program as it likes, which rounds a sum in another order.
+    """
+    equal(found, expected, UNITS * ROUNDOFF["float64"] if xp.family == "jax" else 0)

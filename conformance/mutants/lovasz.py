@@ -1,0 +1,50 @@
+"""Faults of the Lovász loss."""
+
+from __future__ import annotations
+
+from conformance.mutants.mutant import Mutant
+
+LOVASZ = "losses/lovasz.py"
+BINS, ORDER = "losses/_lovasz_bins.py", "losses/_lovasz_order.py"
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant("Lovász weight of background", ORDER,
+           "left / safe / xp.where(before > 0, before, one)", "left / safe / safe"),
+    Mutant("Lovász weights in ascending order", ORDER, "axis=-1, descending=True",
+           "axis=-1, descending=False"),
+    Mutant("Lovász without foreground", ORDER, "slope = xp.where(ground > 0, slope, first)",
+           "pass"),
+    Mutant("union that grows with the foreground", ORDER, "union = ground + seen - passed",
+           "union = ground + seen"),
+    Mutant("Lovász counts in float32", ORDER,
+           "counts = reading.accumulator if weighted else b.index_dtype()",
+           "counts = b.xp.float32"),
+    Mutant("sign of the slope of foreground", ORDER,
+           "sign = 1 - 2 * xp.astype(fore, e.dtype)", "sign = 2 * xp.astype(fore, e.dtype) - 1"),
+    Mutant("hinge keeps a slope at no error", ORDER, "sign = sign * xp.astype(e > 0, e.dtype)",
+           "pass"),
+    Mutant("weights lost in the sums of Lovász", ORDER, "b.running_sum(own * every, counts)",
+           "b.running_sum(own, counts)"),
+    Mutant("Lovász weight of a bin's foreground", BINS, "0.5 * (1 / union0 + 1 / union1)",
+           "1 / union0"),
+    Mutant("Lovász weight of a bin's background", BINS, "0.5 * (before + after) / union0",
+           "before / union0"),
+    Mutant("sign of a bin's foreground", BINS, "[1.0, -1.0]", "[1.0, 1.0]"),
+    Mutant("one weight for a whole bin", BINS, "rise = xp.stack(", "rise = 0 * xp.stack("),
+    Mutant("no foreground: all bins share", BINS, "top = (back > 0) & (above == back)",
+           "top = back > 0"),
+    Mutant("left-out pixels counted in bins", LOVASZ,
+           "index = b.xp.where(reading.weight > 0, index, end)", "del end"),
+    Mutant("one histogram for all samples", LOVASZ,
+           "if self.per_image and samples > 1:", "if False:"),
+    Mutant("hinge of probabilities", LOVASZ,
+           'self.surrogate == "hinge" and self.mode != "multiclass" and self.from_logits',
+           'self.surrogate == "hinge" and self.mode != "multiclass"'),
+    Mutant("absent classes kept by default", LOVASZ,
+           '"skip" if self.mode == "multiclass" else "keep")', '"keep")'),
+    Mutant("a sort gives statistics", LOVASZ, 'if self.method == "sort":\n            raise',
+           "if False:\n            raise"),
+    Mutant("only some classes scored", LOVASZ, "CHUNK // self.count)", "CHUNK // self.count) + 1"),
+    Mutant("hinge slope of bins at no error", LOVASZ,
+           "slope = b.multiply(slope, b.positive(errors))", "pass"),
+)  # fmt: skip

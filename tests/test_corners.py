@@ -1,0 +1,141 @@
+"""What is seldom asked for: histograms with weights, cotangents of some classes, odd settings."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xploss
+from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, LovaszLoss
+from xploss.lazy import lazy
+from xploss.threads import Workers, default_count
+
+from .libraries import Library
+
+RNG = np.random.default_rng(5)
+
+
+def both(xp: Library, loss: Any, z: Any, t: Any, **given: Any) -> tuple[np.ndarray, np.ndarray]:
+    arrays = {name: xp.asarray(x) for name, x in given.items()}
+    value, gradient = loss.value_and_grad(xp.asarray(z), xp.asarray(t), **arrays)
+    return xp.to_numpy(value), xp.to_numpy(gradient)
+
+
+MANY = (1 << 14) + 1
+"""Pixels of a class from which the Lovász loss takes histograms."""
+
+
+@pytest.mark.parametrize("mode", ["binary", "multiclass"])
+def test_a_weight_of_two_is_a_pixel_twice_in_a_histogram(xp: Library, mode: Any) -> None:
+    z, t = RNG.normal(size=(1, 2, MANY)), RNG.integers(0, 2, (1, MANY))
+    z = z[:, 0] if mode == "binary" else z
+    loss = LovaszLoss(mode, method="histogram")
+    value, slopes = both(xp, loss, z, t, weight=np.full(t.shape, 2.0))
+    double, twice = both(xp, loss, np.concatenate([z, z], axis=-1), np.concatenate([t, t], axis=-1))
+    np.testing.assert_allclose(value, double, rtol=1e-6)
+    np.testing.assert_allclose(slopes, twice[..., :MANY] + twice[..., MANY:], rtol=1e-3, atol=1e-9)
+
+
+def test_histograms_of_samples_are_those_of_each(xp: Library) -> None:
+    z, t = RNG.normal(size=(2, 2, MANY)), RNG.integers(0, 2, (2, MANY))
+    loss = LovaszLoss("multiclass", per_image=True, method="histogram", reduction="none")
+    found, gradient = both(xp, loss, z, t)
+    for n in range(2):
+        value, slopes = both(xp, loss, z[n : n + 1], t[n : n + 1])
+        np.testing.assert_allclose(found[n], value[0], rtol=1e-12)
+        np.testing.assert_allclose(gradient[n], slopes[0], rtol=1e-10, atol=1e-15)
+
+
+def test_the_cotangent_of_counted_classes_reaches_them_only(xp: Library) -> None:
+    z, t = RNG.normal(size=(2, 3, 7)), RNG.integers(0, 2, (2, 3, 7))
+    given, whole = RNG.random((2, 2, 7)), np.zeros((2, 3, 7))
+    whole[:, 2], whole[:, 0] = given[:, 0], given[:, 1]
+    some = FocalLoss("multilabel", classes=(2, 0), reduction="none")
+    expected = both(xp, FocalLoss("multilabel", reduction="none"), z, t, cotangent=whole)[1]
+    found = both(xp, some, z, t, cotangent=given)[1]
+    np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-16)
+
+
+def test_a_weight_per_class_scales_the_terms_of_labels(xp: Library) -> None:
+    z, t, w = RNG.normal(size=(2, 3, 7)), RNG.integers(0, 3, (2, 7)), RNG.random((2, 3, 7))
+    loss = CrossEntropyLoss("multiclass", reduction="none")
+    plain = both(xp, loss, z, t)[0]
+    at_label = np.take_along_axis(w, t[:, None], axis=1)[:, 0]
+    np.testing.assert_allclose(both(xp, loss, z, t, weight=w)[0], at_label * plain, rtol=1e-13)
+
+
+def test_bool_targets_need_no_look(xp: Library) -> None:
+    z, t = RNG.normal(size=(2, 3, 7)), RNG.integers(0, 2, (2, 3, 7))
+    loss = DiceLoss("multilabel")
+    with xploss.checks("always"):
+        found = both(xp, loss, z, t.astype(bool))
+    for a, b in zip(found, both(xp, loss, z, t), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-14)
+
+
+def test_statistics_of_another_library_are_refused(xp: Library) -> None:
+    if xp.name == "numpy":
+        pytest.skip("NumPy is the other library")
+    z, t, loss = RNG.normal(size=(2, 7)), RNG.integers(0, 2, (2, 7)), DiceLoss("binary")
+    with pytest.raises(TypeError, match=r"statistics hold a ndarray and pred is a .*; expected"):
+        loss.value_and_grad(xp.asarray(z), xp.asarray(t), statistics=loss.statistics(z, t))
+
+
+def test_statistics_of_two_dtypes_are_not_added(xp: Library) -> None:
+    z, t, loss = RNG.normal(size=(2, 7)), xp.asarray(RNG.integers(0, 2, (2, 7))), DiceLoss("binary")
+    single, double = (loss.statistics(xp.asarray(z, d), t) for d in ("float32", "float64"))
+    with pytest.raises(TypeError, match="statistics of dtypes"):
+        single + double
+
+
+def test_no_class_weights_are_refused() -> None:
+    with pytest.raises(ValueError, match="class_weights is empty; expected one number per"):
+        DiceLoss("multiclass", class_weights=())
+
+
+def test_the_threads_are_those_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XPLOSS_NUM_THREADS", "3")
+    assert default_count() == 3
+    for wrong in ("0", "-1", "two"):
+        monkeypatch.setenv("XPLOSS_NUM_THREADS", wrong)
+        with pytest.raises(ValueError, match=f"XPLOSS_NUM_THREADS is '{wrong}'; expected a whole"):
+            default_count()
+    monkeypatch.setenv("XPLOSS_NUM_THREADS", "")
+    assert default_count() >= 1
+
+
+def test_workers_start_anew_after_a_fork() -> None:
+    workers = Workers()
+    for _ in range(2):
+        assert workers.map(abs, [-1, 2, -3], 2) == [1, 2, 3]
+        workers._forget()
+
+
+def test_a_region_loss_has_no_map() -> None:
+    with pytest.raises(TypeError, match="DiceLoss is not a sum over pixels"):
+        DiceLoss("binary").map(*[None] * 3)  # type: ignore[arg-type]
+
+
+def test_a_lazy_attribute_of_a_class_is_its_descriptor() -> None:
+    class Holder:
+        @lazy
+        def five(self) -> int:
+            return 5
+
+    assert isinstance(Holder.five, lazy)
+    assert Holder().five == 5
+
+
+def test_a_class_axis_beyond_the_axes_of_a_binary_prediction(xp: Library) -> None:
+    z, t = RNG.normal(size=(2, 7)), RNG.integers(0, 2, (2, 7))
+    found, expected = (both(xp, DiceLoss("binary", class_axis=axis), z, t) for axis in (3, 1))
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_loss_of_ones_own_needs_no_docstring() -> None:
+    class Own(DiceLoss):
+        pass
+
+    Own.__doc__ = None
+    assert type("Plain", (Own,), {}).__doc__ is None

@@ -1,0 +1,60 @@
+"""The accuracy that docs/lovasz.md states, at sizes where differenced float32 weights are off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.libraries import Library
+from xploss import LovaszLoss
+
+SIZES = [18, pytest.param(22, marks=pytest.mark.slow)]
+METHODS: list[Any] = ["sort", "histogram"]
+
+
+def exact(z: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """The gradient of the Lovász hinge of one class, in float64: 1/U and I/(U(U - 1))."""
+    sign = 2.0 * t - 1
+    errors = 1 - sign * z.astype(np.float64)
+    order = np.argsort(-errors, kind="stable")
+    passed, seen = np.cumsum(t[order], dtype=np.int64), np.arange(1, t.size + 1)
+    union = (passed[-1] + seen - passed).astype(np.float64)
+    background = (passed[-1] - passed) / union / np.maximum(union - 1, 1)
+    slopes = np.empty_like(errors)
+    slopes[order] = np.where(t[order] == 1, 1 / union, background)
+    return np.where(errors > 0, -sign * slopes, 0)
+
+
+def gap(xp: Library, method: Any, z: np.ndarray, t: np.ndarray) -> float:
+    """The relative L2 error of the float32 gradient."""
+    loss = LovaszLoss("binary", method=method)
+    found = loss.value_and_grad(xp.asarray(z[None], "float32"), xp.asarray(t[None]))[1]
+    right = exact(z, t)
+    return float(np.linalg.norm(xp.to_numpy(found)[0] - right) / np.linalg.norm(right))
+
+
+@pytest.mark.parametrize("power", [*SIZES, pytest.param(24, marks=pytest.mark.slow)])
+def test_weights_keep_their_digits(xp: Library, power: int) -> None:
+    """Of distinct errors that float32 holds exactly, nothing but the weights can go wrong."""
+    rng, size = np.random.default_rng(1), 2**power
+    t = (rng.random(size) < 0.1).astype(np.int64)
+    z = (2 * t - 1) * (1 - 4 * (1 + rng.permutation(size)) / size)
+    assert gap(xp, "sort", z.astype(np.float32), t) < 1e-6
+
+
+@pytest.mark.parametrize("power", SIZES)
+@pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize("method", METHODS)
+def test_gradients_of_predictions(xp: Library, method: Any, trained: bool, power: int) -> None:
+    """Random, and such as a trained network gives, with 3% wrong."""
+    rng, size = np.random.default_rng(2), 2**power
+    t = (rng.random(size) < 0.1).astype(np.int64)
+    z = rng.normal(size=size)
+    if trained:
+        right = np.where(rng.random(size) < 0.03, -1, 1)
+        z = right * (2 * t - 1) * rng.uniform(4, 12, size)
+    # rounding the errors to float32 changes the order of a few pixels, also for the sort
+    limit = {"sort": 1e-5, "histogram": 1e-4}[method]
+    assert gap(xp, method, z.astype(np.float32), t) < limit

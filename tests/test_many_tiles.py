@@ -1,0 +1,82 @@
+"""Arrays of several tiles, of which the first walk remembers something for the second."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.libraries import Library
+from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, Loss, LovaszLoss, checks
+
+MODES: list[Any] = ["multiclass", "multilabel"]
+KINDS: list[Any] = [DiceLoss, CrossEntropyLoss, FocalLoss, LovaszLoss]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", [*KINDS, "sum"])
+def test_half_precision_is_rounded_once(xp: Library, kind: Any, mode: Any, dtype: str) -> None:
+    if not xp.has(dtype):
+        pytest.skip(f"{xp.name} has no {dtype}")
+    rng = np.random.default_rng(3)
+    z = rng.normal(size=(2, 3, 450, 450)).astype(np.float16).astype(np.float32)
+    z = xp.to_numpy(xp.asarray(z, dtype))
+    t = xp.asarray(rng.integers(0, 3, (2, 450, 450)))
+    loss: Loss = DiceLoss(mode) + FocalLoss(mode) if kind == "sum" else kind(mode)
+    # scaled, for the slope of one pixel among so many is below what float16 holds
+    wide_value, wide = (1e4 * loss).value_and_grad(xp.asarray(z, "float32"), t)
+    value, gradient = (1e4 * loss).value_and_grad(xp.asarray(z, dtype), t)
+    xp.assert_like(gradient, z.shape, dtype)
+    assert abs(float(value) - float(wide_value)) <= 1e-6 * abs(float(wide_value))
+    expected = xp.to_numpy(wide)
+    gap = np.abs(xp.to_numpy(gradient) - expected)
+    digits = 2.0 ** {"float16": -11, "bfloat16": -8}[dtype]
+    assert np.all(gap <= 1.01 * digits * np.abs(expected) + 2.0**-24)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_autograd_of_half_precision(xp: Library, dtype: str) -> None:
+    if not (xp.has(dtype) and xp.differentiates):
+        pytest.skip(f"{xp.name} has no {dtype}, or no autodiff")
+    z = np.random.default_rng(4).normal(size=(2, 3, 450, 450))
+    t = xp.asarray(np.random.default_rng(5).integers(0, 3, (2, 450, 450)))
+    loss = 1e4 * DiceLoss("multiclass")
+    x = xp.asarray(z, dtype)
+    found = xp.to_numpy(xp.autodiff(lambda pred: loss(pred, t), x))
+    expected = xp.to_numpy(loss.value_and_grad(x, t)[1])
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("where", ["first", "last", "nowhere"])
+@pytest.mark.parametrize("checked", ["auto", "never"])
+def test_soft_targets_stay_soft(xp: Library, checked: Any, where: str) -> None:
+    """Soft in the first tile, in the last or in none: dI/dp is 1 below t and 0 above, or t."""
+    rng, shape = np.random.default_rng(6), (3, 2, 420, 420)
+    p, t = rng.random(shape), rng.integers(0, 2, shape).astype(np.float64)
+    some = {"first": slice(0, 1), "last": slice(2, 3), "nowhere": slice(0, 0)}[where]
+    t[some] = rng.random(t[some].shape)
+    both = np.minimum(p, t).sum((0, 2, 3), keepdims=True)
+    whole = (p + t).sum((0, 2, 3), keepdims=True)
+    expected = (2 * both / whole**2 - 2 / whole * np.where(p < t, 1, 0)) / 2
+    loss = DiceLoss("multilabel", from_logits=False)
+    with checks(checked):
+        value, gradient = loss.value_and_grad(xp.asarray(p, "float32"), xp.asarray(t, "float32"))
+    assert abs(float(value) - float((1 - 2 * both / whole).mean())) < 1e-6
+    gap = np.abs(xp.to_numpy(gradient) - expected)
+    assert np.all(gap < 1e-5 * np.abs(expected).max())
+
+
+def test_confident_logits_keep_their_slope(xp: Library) -> None:
+    """Of p(1 - p), the smaller factor has its digits: from 1 - p it would have none."""
+    rng = np.random.default_rng(7)
+    z = rng.choice([-1, 1], (3, 2, 420, 420)) * rng.uniform(12, 30, (3, 2, 420, 420))
+    z = z.astype(np.float32).astype(np.float64)
+    t = rng.integers(0, 2, z.shape)
+    p, lesser = 1 / (1 + np.exp(-z)), 1 / (1 + np.exp(np.abs(z)))
+    both, whole = (x.sum((0, 2, 3), keepdims=True) for x in (p * t, p + t))
+    expected = lesser * (1 - lesser) * (2 * both / whole**2 - 2 * t / whole) / 2
+    _, gradient = DiceLoss("multilabel").value_and_grad(xp.asarray(z, "float32"), xp.asarray(t))
+    gap = np.abs(xp.to_numpy(gradient) - expected)
+    assert np.all(gap <= 1e-4 * np.abs(expected))
