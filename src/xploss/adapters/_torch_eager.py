@@ -195,6 +195,9 @@ class EagerBackend(TorchBackend):
     def take_at(self, x: Array, truth: Place) -> Array:
         if truth.known is not None:
             return super().take_at(x, truth)
+        if x.shape[0] == 1 and x.shape[2] == 1:
+            # one number per class
+            return self.look_up(x, truth.index)
         samples, _, pixels = truth.index.shape
         whole = x.expand((samples, x.shape[1], pixels))
         return torch.gather(whole, 1, truth.index, out=self._fresh(truth.index, x.dtype))

@@ -54,6 +54,11 @@ class PointwiseLoss(Term):
         return (backend.xp.ones_like(size),)
 
     @property
+    def uniform(self) -> bool:
+        """Whether all classes have the same factor."""
+        return self.class_weights is None and self.classes is None
+
+    @property
     def foreseen(self) -> bool:
         """Whether `factors` are known before the statistics."""
         return True
@@ -148,7 +153,10 @@ class PointwiseLoss(Term):
         """The factor of the truth: at each pixel's label, or of the true side of an entry."""
         if reading.labels is None:
             return scales[-1] + reading.truth * (scales[0] - scales[1]) if self.apart else scales[0]
-        return reading.at_truth(scales[0])
+        if not (self.uniform and reading.known):
+            return reading.at_truth(scales[0])
+        xp = reading.backend.xp
+        return scales[0][:, :1, :] + xp.zeros_like(reading.labels, dtype=reading.dtype)
 
     def _at_truth(
         self, activation: Activation, reading: Reading, slopes: bool = False
