@@ -58,7 +58,7 @@ def tables(
     average = total / xp.where(filled, size, xp.ones_like(size))
     narrow = xp.astype(average, xp.float64 if bits == 64 else xp.float32, copy=False)
     place = xp.astype(backend.place_errors(narrow, bins, hinge), total.dtype, copy=False)
-    start = mean - rise * (place - backend.constant(range(bins), total))
+    start = mean - rise * (place - xp.arange(bins, dtype=total.dtype, device=backend.device(total)))
     start = xp.where(filled, start, xp.zeros_like(start))
     # foreground errors fall as p rises
     sign = backend.constant([1.0, -1.0], total)[None, None, :, None]
