@@ -67,6 +67,40 @@ def test_the_size_of_tiles_changes_nothing(
         np.testing.assert_allclose(gradient, found[-1][1], rtol=1e-12, atol=1e-17)
 
 
+SOFT: list[Loss] = [
+    FocalLoss("binary", alpha=0.25),
+    FocalLoss("multilabel", gamma=0.5),
+    CrossEntropyLoss("binary"),
+    CrossEntropyLoss("binary", label_smoothing=0.1, balance=0.3),
+    CrossEntropyLoss("multilabel", pos_weight=3.0),
+    CrossEntropyLoss("multiclass", label_smoothing=0.1),
+    DiceLoss("binary") + FocalLoss("binary"),
+    JaccardLoss("multilabel", overlap="squared"),
+]
+
+
+@pytest.mark.parametrize("loss", SOFT, ids=repr)
+def test_the_size_of_tiles_changes_nothing_for_soft_targets(
+    xp: Library, loss: Loss, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    xp.skip_most(loss, SOFT)
+    mode, rng = loss.terms[0][1].mode, np.random.default_rng(9)
+    shape = (2, 1, 31) if mode == "binary" else (2, 3, 31)
+    pred, target = rng.normal(size=shape), rng.random(shape)
+    if mode == "multiclass":
+        target = target / target.sum(axis=1, keepdims=True)
+    x, t, found = xp.asarray(pred), xp.asarray(target), []
+    for elements in (10**6, 12):
+        set_tiles(monkeypatch, elements)
+        _forget_compiled(xp)
+        value, gradient = loss.value_and_grad(x, t)
+        found.append((xp.to_numpy(value), xp.to_numpy(gradient)))
+    _forget_compiled(xp)
+    (value, gradient), (other, another) = found
+    np.testing.assert_allclose(other, value, rtol=1e-13)
+    np.testing.assert_allclose(another, gradient, rtol=1e-12, atol=1e-17)
+
+
 def _forget_compiled(xp: Library) -> None:
     """JAX's cache would answer with the tiles of an earlier call."""
     if xp.family == "jax":

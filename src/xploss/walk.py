@@ -260,10 +260,12 @@ class Walk:
         """The statistics of each term over all blocks."""
         b, room = self.backend, self.memory.room
         ahead = None if self.memory.ahead is None else self._near(self.memory.ahead)
+        # where the gradient is written, only a softmax may be read that is written last
+        aside = ahead is not None and self._first.mode != "multiclass"
 
         def measured(block: Block, held: list[Measured] | None) -> list[Measured]:
             own = None if room is None else b.cut(room, block)
-            activation, readings = self.tile(block, own)
+            activation, readings = self.tile(block, None if aside else own)
             found: list[Measured] = []
             for position, (*_, term) in enumerate(self.terms):
                 so_far = held[position] if held is not None and term.accumulates else None
