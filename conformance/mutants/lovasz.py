@@ -44,7 +44,8 @@ MUTANTS: tuple[Mutant, ...] = (
            '"skip" if self.mode == "multiclass" else "keep")', '"keep")'),
     Mutant("a sort gives statistics", LOVASZ, 'if self.method == "sort":\n            raise',
            "if False:\n            raise"),
-    Mutant("only some classes scored", LOVASZ, "CHUNK // self.count)", "CHUNK // self.count) + 1"),
+    Mutant("only some classes scored", LOVASZ, "for c in range(0, classes, step)",
+           "for c in range(0, classes, step + 1)"),
     Mutant("hinge slope of bins at no error", LOVASZ,
            "slope = b.multiply(slope, b.positive(errors))", "pass"),
 )  # fmt: skip
