@@ -17,6 +17,7 @@ from conformance import cases, tolerances
 from conformance.cases import Case
 from conformance.tolerances import Deviation, computing
 from tests.libraries import Library
+from xploss.backend import Backend
 
 DTYPES = ("float64", "float32", "float16", "bfloat16")
 Pair = tuple[Any, Any]  # value and gradient, arrays of the library
@@ -164,6 +165,21 @@ def _autodiff(xp: Library, loss: xploss.Loss, given: Arguments) -> Pair:
     return function(pred), xp.autodiff(function, pred, cotangent)
 
 
+def _tiled(xp: Library, loss: xploss.Loss, given: Arguments) -> Pair:
+    """As in the eager route, or by autodiff where there is one, in tiles of a few elements."""
+    kinds: list[Any] = [Backend]
+    for kind in kinds:
+        kinds.extend(kind.__subclasses__())
+    own = {kind: kind.__dict__["tile_limit"] for kind in kinds if "tile_limit" in kind.__dict__}
+    try:
+        for kind in own:
+            kind.tile_limit = lambda *_: 4
+        return (_autodiff if xp.differentiates else _eager)(xp, loss, given)
+    finally:
+        for kind, limit in own.items():
+            kind.tile_limit = limit
+
+
 def _compiled(backend: str) -> Callable[[Library, xploss.Loss, Arguments], Pair]:
     """Forward and backward through torch.compile without graph breaks."""
 
@@ -205,6 +221,7 @@ def _together(one: Callable[[Library, xploss.Loss, Arguments], Pair]) -> Route:
 ROUTES: dict[str, Route] = {
     "eager": _each(_eager),
     "call": _each(_call),
+    "tiles": _each(_tiled),
     "autodiff": _each(_autodiff),
     "aot_eager": _each(_compiled("aot_eager")),
     "inductor": _each(_compiled("inductor")),

@@ -32,7 +32,7 @@ class Step:
         return [c for c in taken if family(c) == loss]
 
 
-_PLAIN = (*(Step("eager", d) for d in DTYPES), Step("call", "float32", 3))
+_PLAIN = (*(Step("eager", d) for d in DTYPES), Step("call", "float32", 3), Step("tiles", "float64"))
 
 # A compilation takes 0.1 to 0.3 s in JAX and 2 to 10 s in torch: float64 and float32 share the cases.
 PLANS: dict[str, tuple[Step, ...]] = {
