@@ -281,6 +281,18 @@ def test_statistics_add(xp: Library, mode: Any) -> None:
     assert float(value) == pytest.approx(float(exact), rel=1e-3)
 
 
+def test_all_of_many_classes_are_scored(xp: Library) -> None:
+    """More classes than are scored together."""
+    rng = np.random.default_rng(12)
+    z, t = rng.normal(size=(1, 11, 500)), rng.integers(0, 11, (1, 500))
+    x, y = xp.asarray(z), xp.asarray(t)
+    loss = LovaszLoss("multiclass", reduction="none")
+    found = xp.to_numpy(loss.from_statistics(loss.statistics(x, y)))
+    exact = xp.to_numpy(LovaszLoss("multiclass", reduction="none", method="sort")(x, y))
+    assert found.shape == (11,)
+    np.testing.assert_allclose(found, exact, atol=1e-4)
+
+
 def test_sorting_has_no_statistics(xp: Library) -> None:
     loss = LovaszLoss("binary", method="sort")
     pred, target = image("binary", 10)

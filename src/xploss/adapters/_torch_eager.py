@@ -245,7 +245,7 @@ class EagerBackend(TorchBackend):
 
     def look_up(self, table: Array, index: Array) -> Array:
         found = self._fresh(index, table.dtype)
-        torch.index_select(table.view(-1), 0, index.view(-1), out=found.view(-1))
+        torch.index_select(table.reshape(-1), 0, index.reshape(-1), out=found.view(-1))
         return found
 
     def look_up_line(self, start: Array, rise: Array, index: Array, within: Array) -> Array:
@@ -305,9 +305,9 @@ class EagerBackend(TorchBackend):
         """A bin per sample and label."""
         index = truth.index
         if index.shape[0] == 1:
-            return index.view(-1)
+            return index.reshape(-1)
         samples = torch.arange(index.shape[0], device=index.device)
-        return (index + samples[:, None, None] * classes).view(-1)
+        return (index + samples[:, None, None] * classes).reshape(-1)
 
     def scoring(self, arrays: Sequence[Array]) -> tuple[Backend, Sequence[Array]]:
         if all(isinstance(a, torch.Tensor) and a.device.type == "cpu" for a in arrays):
