@@ -19,11 +19,12 @@ LIBRARIES = ("array-api-strict", "torch", "jax")
 HEAD = """# Planted faults
 
 {found} of {all} faults were found: {conformance} by the conformance suite, {tests} by the tests,
-{both} by both.
+{both} by both.{rest}
 
 Each row is a fault that `python -m conformance.mutations` planted in a copy of the library, and the
 first test of either suite that failed because of it. A suite reads "-" where it has no test that
-fails; a fault that neither finds survives, and asks for a test.
+fails; a fault that neither finds survives, and asks for a test. A row is of the last run of its
+fault; these are the facts of the last run of any:
 
 {facts}
 
@@ -53,26 +54,32 @@ class Outcome:
         return " | ".join(f"`{t}`" if t else "-" for t in (self.conformance, self.tests))
 
     def __str__(self) -> str:
-        return (
-            f"| {self.mutant.name} | {self.mutant.file} | {self.mutant.backend} | {self.verdict} |"
-        )
+        return f"{place(self.mutant)} {self.verdict} |"
+
+
+def place(mutant: Mutant) -> str:
+    """The first cells of a row: the fault, its file and its backend."""
+    return f"| {mutant.name} | {mutant.file} | {mutant.backend} |"
 
 
 def write(outcomes: Sequence[Outcome]) -> Path:
     """Write the report, with the rows of earlier runs for the faults that were not run now."""
-    new = {outcome.mutant.name: outcome for outcome in outcomes}
-    held = {**_held(), **new}
+    held = {**_held(), **{outcome.mutant.name: outcome for outcome in outcomes}}
     rows = [held[mutant.name] for mutant in MUTANTS if mutant.name in held]
     by_conformance = [row for row in rows if row.conformance]
     head = HEAD.format(
         found=sum(not row.survives for row in rows),
         all=len(rows),
+        rest=f" {len(MUTANTS) - len(rows)} were not run." if len(rows) < len(MUTANTS) else "",
         conformance=len(by_conformance),
         tests=sum(row.tests is not None for row in rows),
         both=sum(row.tests is not None for row in by_conformance),
         facts="\n".join(f"- {name}: {fact}" for name, fact in _facts().items()),
     )
-    PATH.write_text(head + "\n".join(map(str, rows)) + "\n", encoding="utf-8")
+    lines = (
+        str(held.get(mutant.name, f"{place(mutant)} not run | not run |")) for mutant in MUTANTS
+    )
+    PATH.write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
     return PATH
 
 
@@ -84,7 +91,8 @@ def _held() -> dict[str, Outcome]:
     held = {}
     for line in PATH.read_text(encoding="utf-8").splitlines():
         cells = [cell.strip(" `") for cell in line.split("|")[1:-1]]
-        if len(cells) == 5 and (mutant := mutants.get(cells[0])):
+        mutant = mutants.get(cells[0]) if len(cells) == 5 and "not run" not in cells else None
+        if mutant is not None:
             found = [None if cell in ("-", SURVIVES) else cell for cell in cells[3:]]
             held[mutant.name] = Outcome(mutant, *found)
     return held
