@@ -30,7 +30,9 @@ class Activation:
     room: Array | None = None
     """An array of the tile's shape to be used meanwhile, whose content `pull` is given again."""
     ready: bool = False
-    """Whether `room` holds what `settle` has left there."""
+    """Whether `room` or `notes` holds what was left there."""
+    notes: Array | None = None
+    """The same for the single term that reads the activation, in the place of `room`."""
 
     @property
     def p(self) -> Array:
@@ -70,6 +72,10 @@ class Activation:
         """−log p of the truth."""
         raise NotImplementedError
 
+    def sum_cost_true(self, reading: Reading) -> Array:
+        """Σ w·(−log p of the truth) over the pixels, (k, C), where each entry has a truth."""
+        return reading.sum(self.cost_true(reading))
+
     def settle(self) -> None:
         """Leave in `room` what `pull` is spared by; after it, p is gone."""
 
@@ -94,8 +100,12 @@ class Softmax(Activation):
             return self.backend.softmax(self.x, self.room)
         xp = self.backend.xp
         # the largest p is 1/Σ
-        log_total = -xp.log(xp.max(self.p, axis=1, keepdims=True))
-        return self.p, xp.max(self.x, axis=1, keepdims=True), log_total
+        total = 1 / xp.max(self.p, axis=1, keepdims=True)
+        return self.p, xp.max(self.x, axis=1, keepdims=True), total
+
+    @lazy
+    def _log_total(self) -> Array:
+        return self.backend.log_total(self._parts[2])
 
     @property
     def p(self) -> Array:
@@ -103,9 +113,9 @@ class Softmax(Activation):
 
     @lazy
     def log_p(self) -> Array:
-        _, shift, log_total = self._parts
+        _, shift, _ = self._parts
         lowest = -float(self.backend.xp.finfo(self.x.dtype).max) / 2
-        return self.backend.maximum(self.x - shift, lowest) - log_total
+        return self.backend.maximum(self.x - shift, lowest) - self._log_total
 
     @lazy
     def _rest(self) -> Array:
@@ -131,7 +141,8 @@ class Softmax(Activation):
         return q, xp.where(sure, -near, self.cost_true(reading))
 
     def cost_true(self, reading: Reading) -> Array:
-        _, shift, log_total = self._parts
+        _, shift, _ = self._parts
+        log_total = self._log_total
         at_label, known = reading.at_truth(self.x), reading.labelled(self.x.dtype)
         if known is None:
             return self.backend.cost_of_label(at_label, shift, log_total)
@@ -199,6 +210,11 @@ class Sigmoid(Activation):
     def cost_true(self, reading: Reading) -> Array:
         return self.backend.softplus(self._away(reading))
 
+    def sum_cost_true(self, reading: Reading) -> Array:
+        if reading.weight is not None:
+            return super().sum_cost_true(reading)
+        return self.backend.sum_softplus(self._away(reading), reading.accumulator)
+
     def sides_true(self, reading: Reading) -> tuple[Array, Array]:
         return self.backend.sigmoid(self._away(reading)), self.cost_true(reading)
 
@@ -242,8 +258,8 @@ class Sigmoid(Activation):
             by_truth = s.cost_true
             if s.q_true is not None:
                 by_truth = b.multiply(b.sigmoid(-away), s.q_true) + by_truth
-            q = b.multiply(b.sigmoid(away, free), reading.against, free)
-            pulled = _sum(pulled, b.multiply(q, by_truth, free))
+            slope = b.multiply(reading.against, by_truth)
+            pulled = _sum(pulled, b.softplus_pull(away, slope, free))
         if s.log_p is not None:
             pulled = _sum(pulled, self.q * s.log_p)
         if s.log_q is not None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .walk import Measured
 
 
+ABOVE_ONE = 1 + 2.0**-23
+"""The number after 1 in float32."""
 TINY = 1e-30
 """Keeps square roots away from 0 and from denormal numbers, where some processors are slow."""
 
@@ -84,9 +86,9 @@ class Backend:
         """The smallest and the largest value."""
         return float(self.xp.min(x)), float(self.xp.max(x))
 
-    def tile_limit(self, x: Array, size: int) -> int:
-        """How many elements a tile of `x` may have."""
-        return self.tile_elements
+    def tile_limit(self, x: Array, size: int, accumulates: bool) -> int:
+        """How many elements a tile of `x` may have; beside large statistics, fewer."""
+        return self.tile_elements >> accumulates
 
     def cast(self, x: Array, dtype: Dtype) -> Array:
         """`x` in a dtype; itself if it has it."""
@@ -145,21 +147,23 @@ class Backend:
             ]
 
         stacked = any(term.per_sample for term in terms)
-        runs = list(grid.by_samples()) if stacked else grid.runs(self.workers())
-        columns = zip(*self.map(run, runs), strict=True)
+        runs = list(grid.by_samples()) if stacked else grid.runs()
+        columns = zip(*self.map(run, runs, grid.workers), strict=True)
         return [
             tuple(
-                self.xp.concat(c, axis=0) if term.per_sample else self._added(c, term.accumulates)
+                self._joined(c, term)
                 for c in zip(*parts, strict=True)
             )
             for term, parts in zip(terms, columns, strict=True)
         ]
 
-    @staticmethod
-    def _added(parts: Sequence[Array], used_up: bool) -> Array:
-        """The sum of arrays, of which the first may be used up."""
-        if not used_up:
-            return sum(parts[1:], start=parts[0])
+    def _joined(self, parts: Sequence[Array], term: Term) -> Array:
+        if term.per_sample:
+            return self.xp.concat(parts, axis=0)
+        return self.added(parts) if term.accumulates else sum(parts[1:], start=parts[0])
+
+    def added(self, parts: Sequence[Array]) -> Array:
+        """The sum of large arrays, of which the first may be used up."""
         total = parts[0]
         for part in parts[1:]:
             total += part
@@ -171,12 +175,12 @@ class Backend:
             parts = [self.add_samples(part) for part in parts]
         return sum(parts[1:], start=parts[0])
 
-    def workers(self) -> int:
-        """How many threads walk over tiles."""
+    def workers(self, accumulates: bool) -> int:
+        """How many threads walk over tiles, which may be added to large statistics."""
         return 1
 
-    def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        """`function` of each item, in order, by all workers."""
+    def map(self, function: Callable[[Any], Any], items: Iterable[Any], count: int) -> list[Any]:
+        """`function` of each item, in order, by `count` threads."""
         return [function(item) for item in items]
 
     def fill(
@@ -204,7 +208,7 @@ class Backend:
             if found is not place:
                 self.write(place, found)
 
-        self.map(write, blocks)
+        self.map(write, blocks, grid.workers)
         return out
 
     def add_samples(self, x: Array) -> Array:
@@ -260,7 +264,7 @@ class Backend:
         return self.xp.asarray(values, dtype=like.dtype, device=self.device(like))
 
     def softmax(self, z: Array, room: Array | None = None) -> tuple[Array, Array, Array]:
-        """Softmax over axis 1, the maximum that was subtracted, and the log of the sum after.
+        """Softmax over axis 1, the maximum that was subtracted, and what `log_total` takes.
 
         The softmax may be in `room`, which only a backend that `holds` is given.
         """
@@ -268,7 +272,11 @@ class Backend:
         shift = xp.max(z, axis=1, keepdims=True)
         e = xp.exp(z - shift)
         total = xp.sum(e, axis=1, keepdims=True)
-        return e / total, shift, xp.log(total)
+        return e / total, shift, total
+
+    def log_total(self, total: Array) -> Array:
+        """The logarithm of the sum over the classes, from what `softmax` gives."""
+        return self.xp.log(total)
 
     def cost_of_label(self, at_label: Array, shift: Array, log_total: Array) -> Array:
         """−log softmax at the labels, from the logits there, which may be used up."""
@@ -304,6 +312,18 @@ class Backend:
     def softplus(self, z: Array) -> Array:
         """log(1 + exp(z)), to full precision on both sides."""
         return self.maximum(z, 0.0) + self.xp.log1p(self.xp.exp(-self.xp.abs(z)))
+
+    def sum_softplus(self, z: Array, dtype: Dtype) -> Array:
+        """Σ log(1 + exp(z)) over the pixels, (k, C) from (k, C, m)."""
+        return self.sum_pixels(self.softplus(z), None, dtype)
+
+    def softplus_pull(self, z: Array, slope: Array, place: Array | None = None) -> Array:
+        """slope·sigmoid(z), which may be in `place`."""
+        return self.sigmoid(z) * slope
+
+    def add_to(self, x: Array, y: Array) -> Array:
+        """x + y in the shape of x, which may be used up."""
+        return x + y
 
     def softmax_pull(
         self,
@@ -370,15 +390,19 @@ class Backend:
 
     # histograms
 
-    def place_errors(self, errors: Array, bins: int, hinge: bool) -> Array:
+    def place_errors(
+        self, errors: Array, bins: int, hinge: bool, room: Array | None = None
+    ) -> Array:
         """The place of errors in [0, bins]: by the square root of the odds e/(1 − e).
 
         The bins are fine near 0 and 1, where trained predictions are, and 2/bins wide at 1/2.
-        The odds of a hinge error are the error itself, so that the bins cover [0, ∞).
+        The odds of a hinge error are the error itself, so that the bins cover [0, ∞), and its
+        place is 0 where it is 0. It may be in `room`.
         """
-        odds = errors if hinge else errors / (self.xp.abs(1 - errors) + TINY)
-        root = self.xp.sqrt(odds + TINY)
-        return root / (root + 1) * bins
+        # hinge errors are 0 or far from denormal numbers
+        odds = errors if hinge else errors / (ABOVE_ONE - errors) + TINY
+        root = self.xp.sqrt(odds)
+        return root * bins / (root + 1)
 
     def positive(self, x: Array) -> Array:
         """1 where `x` is above 0, else 0."""
@@ -388,13 +412,9 @@ class Backend:
         """The hinge errors max(0, 1 − (2t − 1)·z)."""
         return self.maximum(1 + (1 - 2 * t) * z, 0.0)
 
-    def bin_errors(
-        self, errors: Array, bins: int, hinge: bool, within: bool = False
-    ) -> tuple[Array, Array | None]:
-        """The bin of each error, and with `within` its place within the bin."""
-        place = self.place_errors(errors, bins, hinge)
-        whole = self.whole_part(place, bins - 1)
-        return whole, place - self.xp.astype(whole, place.dtype) if within else None
+    def within(self, place: Array, whole: Array) -> Array:
+        """What is left of a place, which may be used up, beyond its whole part."""
+        return place - self.xp.astype(whole, place.dtype)
 
     def whole_part(self, x: Array, most: int) -> Array:
         """Numbers of at least 0 as integers of at most `most`; NaN as any of them."""
@@ -436,14 +456,15 @@ class Backend:
         xp = self.xp
         return xp.take(xp.concat([xp.zeros_like(x[:1]), self.running_sum(x)]), ends)
 
-    def look_up(self, table: Array, index: Array) -> Array:
-        """The elements of a table of any shape, by flat index, in the shape of `index`."""
-        found = self.xp.take(self.xp.reshape(table, (-1,)), self.xp.reshape(index, (-1,)))
-        return self.xp.reshape(found, index.shape)
+    def look_up_lines(self, lines: Array, index: Array, within: Array) -> Array:
+        """Start + rise·within of the line of each flat index, of a table (..., 2) of both.
 
-    def look_up_line(self, start: Array, rise: Array, index: Array, within: Array) -> Array:
-        """The line of each index at `within`, of tables of starts and of rises."""
-        return self.look_up(start, index) + self.look_up(rise, index) * within
+        `within` may be used up.
+        """
+        xp = self.xp
+        found = xp.take(xp.reshape(lines, (-1, 2)), xp.reshape(index, (-1,)), axis=0)
+        start, rise = (xp.reshape(found[:, side], index.shape) for side in (0, 1))
+        return start + rise * within
 
     def running_sum(self, x: Array, dtype: Dtype | None = None) -> Array:
         """The sums of the first elements along the last axis."""

@@ -291,6 +291,11 @@ class Term(Loss):
         return not self.pointwise
 
     @property
+    def takes_notes(self) -> bool:
+        """Whether `pull` is spared work by an array of the tile's shape that `measure` fills."""
+        return False
+
+    @property
     def accumulates(self) -> bool:
         """Whether the statistics are so large that tiles should add to them in place."""
         return False

@@ -73,6 +73,11 @@ class Walk:
         return self.terms[0][2]
 
     @lazy
+    def _noted(self) -> bool:
+        """Whether the gradient's array is for the notes of the only term."""
+        return len(self.terms) == 1 and self._first.takes_notes
+
+    @lazy
     def grid(self) -> Grid:
         samples, classes, pixels = self.laid.sizes
         if self.backend.traces:
@@ -81,11 +86,9 @@ class Walk:
         size = samples * classes * pixels
         if whole:
             return Grid(samples, classes, pixels, size)
-        limit = self.backend.tile_limit(self.laid.pred, size)
-        if any(t.accumulates for *_, t in self.terms):
-            # beside large statistics, with indices and sums of 64 bits, there is room for less
-            limit = min(limit, max(self.backend.tile_elements >> 1, 1))
-        return Grid(samples, classes, pixels, limit)
+        accumulates = any(t.accumulates for *_, t in self.terms)
+        limit = self.backend.tile_limit(self.laid.pred, size, accumulates)
+        return Grid(samples, classes, pixels, limit, self.backend.workers(accumulates))
 
     @lazy
     def small(self) -> bool:
@@ -113,7 +116,8 @@ class Walk:
             self.memory.ahead = first.slopes_ahead(one, self.memory.scorer)
         by_p = first.mode == "multiclass" or any(t.by_p for *_, t in self.terms)
         whole = any(t.whole for *_, t in self.terms)
-        if self.memory.ahead is not None or (first.from_logits and by_p and not whole):
+        settles = first.from_logits and by_p and not whole
+        if self.memory.ahead is not None or settles or self._noted:
             self.memory.room = b.empty_like(pred)
 
     def tile(
@@ -157,6 +161,8 @@ class Walk:
         if not self._first.from_logits:
             return Probability(self.backend, x)
         kind = Softmax if self._first.mode == "multiclass" else Sigmoid
+        if self._noted:
+            return kind(self.backend, x, None, ready, room)
         return kind(self.backend, x, room, ready)
 
     def _in_range(self, x: Array, target: Array, weight: Array | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 
 from .._xp import Array, Dtype, Namespace
-from ..backend import TINY, Backend
+from ..backend import ABOVE_ONE, TINY, Backend
 from ..engine import Problem
 from ..threads import CALMING, Workers
 from ._torch_call import State
@@ -21,8 +22,14 @@ if TYPE_CHECKING:
 
 _NUMPY = {
     torch.float64: np.float64, torch.float32: np.float32,
-    torch.int64: np.int64, torch.int32: np.int32,
+    torch.int64: np.int64, torch.int32: np.int32, torch.complex128: np.complex128,
 }  # fmt: skip
+_RUN = 1 << 16
+"""Elements that are looked up at a time, so that their indices stay in the cache."""
+_ROWS = 16
+"""The parts in which the pixels of a class are added."""
+_FACTORS = 3
+"""The logarithms of 2 to this power of numbers are taken as that of their product."""
 _HUGE = 1 << 22
 """From so many bytes on, NumPy asks the system for huge pages."""
 
@@ -36,7 +43,7 @@ class EagerBackend(TorchBackend):
 
     traces = False
     holds = True
-    tile_elements = 1 << 19
+    tile_elements = 1 << 20
 
     def cut(self, x: Array, block: Block) -> Array:
         first, second, third = x.stride()
@@ -78,23 +85,31 @@ class EagerBackend(TorchBackend):
             return torch.stack(list(parts)).to(dtype).sum(0)
         return torch.cat(list(parts)).to(dtype).sum(0, keepdim=True)
 
+    def added(self, parts: Sequence[Array]) -> Array:
+        # by NumPy: torch's own threads, once called, would look for more work for a while
+        total = parts[0].numpy()
+        for part in parts[1:]:
+            total += part.numpy()
+        return parts[0]
+
     def rows(self, x: Array, block: Block) -> Array:
         return Backend.rows(self, x, block)
 
     def concrete(self, x: Array) -> bool:
         return True
 
-    def tile_limit(self, x: Array, size: int) -> int:
+    def tile_limit(self, x: Array, size: int, accumulates: bool) -> int:
         # a tile is to be small beside the array, with all that is computed from it
-        most = self.tile_elements if x.element_size() > 2 else self.tile_elements >> 1
-        return min(most, max(size >> 4, 1 << 17))
+        shift = 2 * accumulates + (x.element_size() < 4)
+        return min(self.tile_elements >> shift, max(size >> (4 if accumulates else 3), 1 << 17))
 
-    def workers(self) -> int:
-        return int(torch.get_num_threads())
+    def workers(self, accumulates: bool) -> int:
+        # torch uses all its threads within an operation, but for counting and looking up
+        return int(torch.get_num_threads()) if accumulates else 1
 
-    def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    def map(self, function: Callable[[Any], Any], items: Iterable[Any], count: int) -> list[Any]:
         work, inference = list(items), torch.is_inference_mode_enabled()
-        if len(work) < 2:
+        if count < 2 or len(work) < 2:
             return [function(item) for item in work]
 
         def quietly(item: Any) -> Any:
@@ -102,7 +117,7 @@ class EagerBackend(TorchBackend):
             with torch.inference_mode(inference), torch.no_grad():
                 return function(item)
 
-        return _WORKERS.map(quietly, work, self.workers())
+        return _WORKERS.map(quietly, work, count)
 
     def contiguous(self, x: Array) -> Array:
         return x if x.stride(-1) == 1 else x.contiguous()
@@ -111,7 +126,10 @@ class EagerBackend(TorchBackend):
         shift = torch.amax(z, 1, keepdim=True, out=self._fresh(z[:, :1]))
         e = torch.sub(z, shift, out=self._fresh(z) if room is None else room).exp_()
         total = torch.sum(e, 1, keepdim=True, out=self._fresh(shift))
-        return e.div_(total), shift, total.log_()
+        return e.div_(total), shift, total
+
+    def log_total(self, total: Array) -> Array:
+        return total.log_()
 
     def cost_of_label(self, at_label: Array, shift: Array, log_total: Array) -> Array:
         return torch.sub(log_total, at_label.sub_(shift), out=at_label)
@@ -146,7 +164,7 @@ class EagerBackend(TorchBackend):
     def is_hard(self, x: Array) -> bool:
         if not self.on_host(x):
             return False
-        low, high = self.extent(self.multiply(x, x).sub_(x))
+        low, high = self.extent(torch.addcmul(x, x, x, value=-1, out=self._fresh(x)))
         return low == 0 == high
 
     def zero_above(self, x: Array, limit: float) -> Array:
@@ -159,6 +177,29 @@ class EagerBackend(TorchBackend):
             softened: Array = torch._C._nn.softplus(z, out=fresh)  # noqa: SLF001
             return softened
         return super().softplus(z)
+
+    def sum_softplus(self, z: Array, dtype: Dtype) -> Array:
+        # log is slow: Σ log(1 + e) = log Π(1 + e), of which 1 is left out throughout
+        rest = torch.abs(z, out=self._fresh(z)).neg_().exp_()
+        for _ in range(_FACTORS):
+            half = rest.shape[-1] // 2
+            if not half:
+                break
+            one, other = rest[..., :half], rest[..., half : 2 * half]
+            both = torch.add(one, other, out=self._fresh(one)).addcmul_(one, other)
+            if rest.shape[-1] % 2:
+                last = rest[..., -1:]
+                both[..., -1:] += last * (1 + both[..., -1:])
+            rest = both
+        return torch.sum(rest.log1p_(), -1) + torch.sum(torch.clamp(z, min=0), -1)
+
+    def softplus_pull(self, z: Array, slope: Array, place: Array | None = None) -> Array:
+        # from 40 on, the sigmoid is 1 in any dtype
+        place = slope if place is None else place
+        return torch.ops.aten.softplus_backward(slope, z, 1, 40, grad_input=place)
+
+    def add_to(self, x: Array, y: Array) -> Array:
+        return x.add_(y)
 
     def sigmoid(self, z: Array, room: Array | None = None) -> Array:
         return torch.sigmoid(z, out=self._fresh(z) if room is None else room)
@@ -182,7 +223,7 @@ class EagerBackend(TorchBackend):
         return torch.mul(x, y, out=place)
 
     def against(self, t: Array) -> Array:
-        return torch.mul(t, -2, out=self._fresh(t)).add_(1)
+        return torch.sub(torch.ones((), dtype=t.dtype), t, alpha=2, out=self._fresh(t))
 
     def sum_others(self, x: Array, truth: Place, at_truth: Array) -> Array:
         if truth.known is not None:
@@ -197,7 +238,8 @@ class EagerBackend(TorchBackend):
             return super().take_at(x, truth)
         if x.shape[0] == 1 and x.shape[2] == 1:
             # one number per class
-            return self.look_up(x, truth.index)
+            found = x.view(-1).index_select(0, truth.index.reshape(-1))
+            return found.view(truth.index.shape)
         samples, _, pixels = truth.index.shape
         whole = x.expand((samples, x.shape[1], pixels))
         return torch.gather(whole, 1, truth.index, out=self._fresh(truth.index, x.dtype))
@@ -215,99 +257,108 @@ class EagerBackend(TorchBackend):
         dtype: Dtype,
         past: bool,
     ) -> Measured:
+        # size and total are one complex number, so that a bin is visited once;
+        # counts are exact up to 2^53, and one bin more takes what counts nowhere
+        length = math.prod(shape)
         if held is None:
-            kind = torch.int64 if weight is None else dtype
-            held = tuple(torch.zeros(shape, dtype=d, device=index.device) for d in (kind, dtype))
-        size, total = (sums.view(-1) for sums in held)
-        flat = self.cast(index.reshape(-1), torch.int64)
-        if weight is None:
-            one = self._ones(flat)
+            sums = torch.zeros(length + 1, dtype=torch.complex128)
+            held = tuple(part[:length].view(shape) for part in (sums.real, sums.imag))
         else:
-            one = weight.expand(values.shape).reshape(-1).to(dtype)
-        counts = flat < size.shape[0] if past else None
-        if counts is not None:
-            flat, one = flat[counts], one[counts]
-        size.scatter_add_(0, flat, one)
-        value = self.cast(values.reshape(-1), dtype)
-        value = value if counts is None else value[counts]
-        total.scatter_add_(0, flat, value if weight is None else value * one)
+            sums = torch.view_as_complex(held[0].as_strided((length + 1, 2), (2, 1)))
+        flat, value = index.reshape(-1), values.reshape(-1)
+        if weight is not None:
+            weight = weight.expand(values.shape).reshape(-1)
+            value = self.multiply(value, weight)
+        bins = torch.from_numpy(np.empty(min(len(flat), _RUN), np.int64))
+        pairs = torch.from_numpy(np.ones(len(bins), np.complex128))
+        sizes, totals = pairs.real, pairs.imag
+        for first in range(0, len(flat), _RUN):
+            count = min(_RUN, len(flat) - first)
+            totals[:count].copy_(value.narrow(0, first, count))
+            if weight is not None:
+                sizes[:count].copy_(weight.narrow(0, first, count))
+            own = bins[:count].copy_(flat.narrow(0, first, count))
+            sums.scatter_add_(0, own, pairs[:count])
         return held
 
-    def _ones(self, like: Array) -> Array:
-        """Ones for counting, which all tiles share; a single one would be read more slowly."""
-        length, ones = like.shape[0], self._shared
-        if ones is None or ones.shape[0] < length or ones.device != like.device:
-            ones = torch.ones(length, dtype=torch.int64, device=like.device)
-            self._shared = ones
-        return ones[:length]
-
-    _shared: Array | None = None
-
-    def look_up(self, table: Array, index: Array) -> Array:
-        found = self._fresh(index, table.dtype)
-        torch.index_select(table.reshape(-1), 0, index.reshape(-1), out=found.view(-1))
+    def look_up_lines(self, lines: Array, index: Array, within: Array) -> Array:
+        # start and rise are found as one number of twice the bits
+        kind = torch.float64 if lines.dtype == torch.float32 else torch.complex128
+        table, flat, along = lines.view(kind).view(-1), index.reshape(-1), within.reshape(-1)
+        found = self._fresh(index, lines.dtype)
+        out = found.view(-1)
+        pairs = torch.from_numpy(np.empty(min(len(flat), _RUN), _NUMPY[kind]))
+        for first in range(0, len(flat), _RUN):
+            count = min(_RUN, len(flat) - first)
+            own, place = pairs[:count], out.narrow(0, first, count)
+            torch.index_select(table, 0, flat.narrow(0, first, count), out=own)
+            start, rise = own.view(lines.dtype).view(count, 2).unbind(1)
+            torch.addcmul(start, rise, along.narrow(0, first, count), out=place)
         return found
-
-    def look_up_line(self, start: Array, rise: Array, index: Array, within: Array) -> Array:
-        return self.look_up(rise, index).mul_(within).add_(self.look_up(start, index))
 
     def put_at(self, x: Array, truth: Place, values: Array) -> Array:
         if truth.known is not None:
             return super().put_at(x, truth, values)
         return self._converted(x, x.dtype).scatter_(1, truth.index, values)
 
-    def place_errors(self, errors: Array, bins: int, hinge: bool) -> Array:
-        root = self._fresh(errors)
+    def place_errors(
+        self, errors: Array, bins: int, hinge: bool, room: Array | None = None
+    ) -> Array:
+        root = self._fresh(errors) if room is None else room
+        tiny, zero = (torch.tensor(x, dtype=errors.dtype) for x in (TINY, 0.0))
         if hinge:
-            torch.add(errors, TINY, out=root)
+            torch.sqrt(errors, out=root)
         else:
-            torch.neg(errors, out=root).add_(1)
-            torch.div(errors, root.add_(TINY), out=root).add_(TINY)
-        whole = torch.add(root.sqrt_(), 1, out=self._fresh(root))
-        return root.div_(whole).mul_(bins)
+            away = torch.sub(zero + ABOVE_ONE, errors, out=root)
+            torch.addcdiv(tiny, errors, away, out=root).sqrt_()
+        whole = torch.add(root, 1, out=self._fresh(root))
+        return torch.addcdiv(zero, root, whole, value=bins, out=root)
 
     def hinge(self, z: Array, t: Array) -> Array:
-        return self.against(t).mul_(z).add_(1).clamp_(min=0)
+        one = torch.ones((), dtype=z.dtype)
+        away = self.against(t)
+        return torch.addcmul(one, away, z, out=away).relu_()
 
     def positive(self, x: Array) -> Array:
-        return torch.sign(x, out=self._fresh(x)).clamp_(min=0)
+        return torch.sign(x, out=self._fresh(x))
 
-    def bin_errors(
-        self, errors: Array, bins: int, hinge: bool, within: bool = False
-    ) -> tuple[Array, Array | None]:
-        place = self.place_errors(errors, bins, hinge)
-        whole = self._converted(place, torch.int32).clamp_(0, bins - 1)
-        return whole, place.sub_(whole) if within else None
+    def whole_part(self, x: Array, most: int) -> Array:
+        return self._converted(x, torch.int32).clamp_(0, most)
+
+    def within(self, place: Array, whole: Array) -> Array:
+        return place.sub_(whole)
 
     def sum_pixels(self, x: Array, weight: Array | None, dtype: Dtype) -> Array:
         # the float32 sum over adjacent pixels is a cascade: its error does not grow with them
         return torch.sum(x if weight is None else self.multiply(x, weight), -1)
 
     def sum_classes(self, values: Array, truth: Place, classes: int, dtype: Dtype) -> Array:
-        samples = values.shape[0]
-        # bincount adds in the dtype of its weights, one by one
         held = self.cast(truth.only_known(values), dtype).reshape(-1)
-        summed = torch.bincount(self._bins(truth, classes), held, minlength=samples * classes)
-        return summed.reshape(samples, classes)
+        return self._add_up(held, truth, classes)
 
     def count_classes(self, truth: Place, classes: int) -> Array:
-        samples, bins = truth.index.shape[0], self._bins(truth, classes)
         if truth.known is None:
-            counts = torch.bincount(bins, minlength=samples * classes)
-        else:
-            # sums of ones in float64 are counts, exact up to 2^53
-            ones = truth.known.reshape(-1).to(torch.float64)
-            counts = torch.bincount(bins, ones, minlength=samples * classes).to(torch.int64)
-        return counts.reshape(samples, classes)
+            ones = torch.ones((), dtype=torch.int64, device=truth.index.device)
+            return self._add_up(ones.expand(truth.index.numel()), truth, classes)
+        return self._add_up(truth.known.reshape(-1).to(torch.int64), truth, classes)
 
     @staticmethod
-    def _bins(truth: Place, classes: int) -> Array:
-        """A bin per sample and label."""
+    def _add_up(values: Array, truth: Place, classes: int) -> Array:
+        """The sum of the values of each sample and label, (k, C)."""
         index = truth.index
-        if index.shape[0] == 1:
-            return index.reshape(-1)
-        samples = torch.arange(index.shape[0], device=index.device)
-        return (index + samples[:, None, None] * classes).reshape(-1)
+        samples, length = index.shape[0], index.numel()
+        if samples > 1:
+            first = classes * torch.arange(samples, device=index.device)
+            index = index + first[:, None, None]
+        index = index.reshape(-1)
+        # rows are added by all of torch's threads, a single one by one
+        rows = _ROWS if length >= 1 << 15 else 1
+        sums = values.new_zeros((rows, samples * classes))
+        whole = length // rows * rows
+        sums.scatter_add_(1, index[:whole].view(rows, -1), values[:whole].view(rows, -1))
+        if whole < length:
+            sums[0].scatter_add_(0, index[whole:], values[whole:])
+        return sums.sum(0).view(samples, classes)
 
     def scoring(self, arrays: Sequence[Array]) -> tuple[Backend, Sequence[Array]]:
         if all(isinstance(a, torch.Tensor) and a.device.type == "cpu" for a in arrays):
@@ -317,7 +368,9 @@ class EagerBackend(TorchBackend):
         return super().scoring(arrays)
 
     def scored(self, x: Array, like: Array, dtype: Dtype) -> Array:
-        return torch.as_tensor(x, dtype=dtype, device=like.device)
+        if isinstance(x, torch.Tensor):
+            return x.to(dtype)
+        return torch.from_numpy(np.asarray(x, _NUMPY[dtype]))
 
     def forward(self, state: State, pred: Array, target: Array, weight: Array | None) -> Array:
         problem = Problem(self, state.loss, pred, target, weight)
@@ -351,7 +404,7 @@ _WORKERS = Workers(_work_alone, torch.set_num_threads)
 class DeviceBackend(EagerBackend):
     """torch tensors on a device: large tiles, by the calling thread and on its stream."""
 
-    def workers(self) -> int:
+    def workers(self, accumulates: bool) -> int:
         return 1
 
     def _fresh(self, like: Array, dtype: Dtype | None = None) -> Array:
@@ -360,8 +413,14 @@ class DeviceBackend(EagerBackend):
     def empty_like(self, x: Array) -> Array:
         return torch.empty_like(x)
 
-    def tile_limit(self, x: Array, size: int) -> int:
+    def tile_limit(self, x: Array, size: int, accumulates: bool) -> int:
         return 1 << 24
+
+    added = TorchBackend.added
+    histogram = TorchBackend.histogram
+    hinge = TorchBackend.hinge
+    look_up_lines = TorchBackend.look_up_lines
+    place_errors = TorchBackend.place_errors
 
 
 torch.empty(CALMING, dtype=torch.uint8)

@@ -103,6 +103,9 @@ class TorchBackend(Backend):
         log_total = torch.logsumexp(z - shift, 1, keepdim=True)
         return torch.softmax(z, 1), shift, log_total
 
+    def log_total(self, total: Array) -> Array:
+        return total
+
     def sigmoid(self, z: Array, room: Array | None = None) -> Array:
         return torch.sigmoid(z, out=room)
 
@@ -154,9 +157,6 @@ class TorchBackend(Backend):
             zeros = torch.zeros(length + 1, dtype=source.dtype, device=flat.device)
             found.append(zeros.scatter_add(0, flat, source)[:length].reshape(shape))
         return tuple(found) if held is None else (held[0] + found[0], held[1] + found[1])
-
-    def look_up(self, table: Array, index: Array) -> Array:
-        return table.reshape(-1).index_select(0, index.reshape(-1)).reshape(index.shape)
 
     def running_sum(self, x: Array, dtype: Dtype | None = None) -> Array:
         return torch.cumsum(x, -1, dtype=dtype)

@@ -79,8 +79,9 @@ class JaxBackend(Backend):
         total = jnp.zeros(length, dtype).at[flat].add(value, mode="drop")
         return size.reshape(shape), total.reshape(shape)
 
-    def tile_limit(self, x: Array, size: int) -> int:
-        return self.tile_elements if jax.default_backend() == "cpu" else 1 << 24
+    def tile_limit(self, x: Array, size: int, accumulates: bool) -> int:
+        on_host = jax.default_backend() == "cpu"
+        return super().tile_limit(x, size, accumulates) if on_host else 1 << 24
 
     # loops
 

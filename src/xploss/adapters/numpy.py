@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _xp
+from ..backend import ABOVE_ONE, TINY
 from ..threads import CALMING, Workers, default_count
 from ._flat import FlatBackend
 
@@ -27,11 +28,11 @@ class NumpyBackend(FlatBackend):
     def device(self, x: Array) -> str:
         return "cpu"
 
-    def workers(self) -> int:
+    def workers(self, accumulates: bool) -> int:
         return default_count()
 
-    def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        return _WORKERS.map(function, items, self.workers())
+    def map(self, function: Callable[[Any], Any], items: Iterable[Any], count: int) -> list[Any]:
+        return _WORKERS.map(function, items, count)
 
     def scored(self, x: Array, like: Array, dtype: Dtype) -> Array:
         return np.asarray(x, dtype)
@@ -54,7 +55,7 @@ class NumpyBackend(FlatBackend):
         np.exp(e, out=e)
         total = np.sum(e, axis=1, keepdims=True)
         e *= 1 / total
-        return e, shift, np.log(total)
+        return e, shift, total
 
     def sigmoid(self, z: Array, room: Array | None = None) -> Array:
         # 1 where z is positive, else exp(z), over 1 + exp(−abs(z))
@@ -118,6 +119,21 @@ class NumpyBackend(FlatBackend):
         with np.errstate(invalid="ignore"):
             whole = x.astype(np.int64)
         return np.clip(whole, 0, most, out=whole)
+
+    def place_errors(
+        self, errors: Array, bins: int, hinge: bool, room: Array | None = None
+    ) -> Array:
+        if hinge:
+            root = np.sqrt(errors, out=room)
+        else:
+            root = np.subtract(errors.dtype.type(ABOVE_ONE), errors, out=room)
+            np.divide(errors, root, out=root)
+            root += TINY
+            np.sqrt(root, out=root)
+        whole = root + 1
+        root *= bins
+        root /= whole
+        return root
 
     def unsort(self, x: Array, order: Array) -> Array:
         out = np.empty_like(x)

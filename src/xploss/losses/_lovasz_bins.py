@@ -47,8 +47,8 @@ def tables(
     backend: Backend,
     bits: int,
     hinge: bool,
-) -> tuple[Array, Array]:
-    """The derivative by p or by the logit at place u of a bin k: start + rise·(u − k).
+) -> Array:
+    """The derivative by p or by the logit at place u of a bin k: start + rise·(u − k), (..., 2).
 
     The line passes through the mean weight at the place of the bin's mean error, which is found
     in the arithmetic of the pixels (`bits`), so that equal errors share their weight exactly.
@@ -62,4 +62,4 @@ def tables(
     start = xp.where(filled, start, xp.zeros_like(start))
     # foreground errors fall as p rises
     sign = backend.constant([1.0, -1.0], total)[None, None, :, None]
-    return start * sign, rise * sign
+    return xp.stack([start * sign, rise * sign], axis=-1)

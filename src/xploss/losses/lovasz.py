@@ -115,6 +115,10 @@ class LovaszLoss(Term):
         return self.method == "histogram"
 
     @property
+    def takes_notes(self) -> bool:
+        return self.hinge and self.method == "histogram"
+
+    @property
     def count(self) -> int:
         """The bins."""
         return self.bins or (16384 if self.hinge else 8192)
@@ -148,7 +152,8 @@ class LovaszLoss(Term):
         if self.method == "sort":
             return weights_of_order(self, activation, reading).statistics
         errors = self.errors(activation, reading)
-        index = self._index(b.bin_errors(errors, self.count, self.hinge)[0], reading)
+        place = b.place_errors(errors, self.count, self.hinge, activation.notes)
+        index = self._index(b.whole_part(place, self.count - 1), reading)
         samples = errors.shape[0] if self.per_image else 1
         shape = (samples, reading.classes, 2, self.count)
         if reading.weight is not None:
@@ -181,7 +186,7 @@ class LovaszLoss(Term):
         xp = backend.xp
         if self.method == "sort":
             losses, mass, size = statistics
-            slopes: tuple[Array, ...] = (xp.ones_like(losses),)
+            slopes = (xp.ones_like(losses),)
         else:
             classes, step = statistics[0].shape[1], max(1, CHUNK // self.count)
             scores = [
@@ -192,10 +197,10 @@ class LovaszLoss(Term):
                 )
                 for c in range(0, classes, step)
             ]
-            losses, mass, size, *slopes_ = (
+            losses, mass, size, lines = (
                 xp.concat(parts, axis=1) for parts in zip(*scores, strict=True)
             )
-            slopes = tuple(slopes_)
+            slopes = (lines,)
         weights = backend.constant(self.weights(losses.shape[1]), losses)[None, :]
         return losses, share_of_classes(self, weights, mass, size, backend), slopes
 
@@ -209,7 +214,7 @@ class LovaszLoss(Term):
         loss = xp.sum(mean * total, axis=(2, 3))
         mass = xp.sum(size[:, :, 1, :], axis=2)
         valid = mass + xp.sum(size[:, :, 0, :], axis=2)
-        return loss, mass, valid, *tables(size, total, mean, rise, backend, bits, self.hinge)
+        return loss, mass, valid, tables(size, total, mean, rise, backend, bits, self.hinge)
 
     def pull(self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]) -> None:
         b = reading.backend
@@ -217,13 +222,15 @@ class LovaszLoss(Term):
             order = weights_of_order(self, activation, reading)
             slope = order.slopes * slopes[0][:, :, None]
         else:
-            errors = self.errors(activation, reading)
-            bins, within = b.bin_errors(errors, self.count, self.hinge, within=True)
-            index = self._index(bins, reading)
-            start, rise = slopes
-            slope = b.look_up_line(start, rise, index, within)
-            if self.hinge:
-                slope = b.multiply(slope, b.positive(errors))
+            place = activation.notes if activation.ready else None
+            if place is None:
+                place = b.place_errors(self.errors(activation, reading), self.count, self.hinge)
+            costs = b.positive(place) if self.hinge else None
+            whole = b.whole_part(place, self.count - 1)
+            within = b.within(place, whole)
+            slope = b.look_up_lines(slopes[0], self._index(whole, reading), within)
+            if costs is not None:
+                slope = b.multiply(slope, costs, slope)
         reading.slopes.add("z" if self.hinge else "p", slope)
 
 

@@ -92,19 +92,19 @@ class RegionLoss(Term):
 
     def pull(self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]) -> None:
         by_overlap, by_predicted = (slope[:, :, None] for slope in slopes)
+        own = by_predicted
         if self.overlap == "squared":
-            reading.slopes.add("p", 2 * by_predicted * activation.p)
-        else:
-            reading.slopes.add("p_class", by_predicted)
+            own = 2 * by_predicted * activation.p
         if reading.labels is not None:
+            reading.slopes.add("p" if self.overlap == "squared" else "p_class", own)
             reading.slopes.add("p_true", reading.at_truth(by_overlap))
             return
-        t = reading.truth
+        b, t = reading.backend, reading.truth
         if self.overlap == "min" and not reading.hard:
             # d min(p, t)/dp: 1 below t, 0 above, and t where they are equal
-            xp, p = reading.backend.xp, activation.p
+            xp, p = b.xp, activation.p
             t = xp.where(p < t, xp.ones_like(t), xp.where(p > t, xp.zeros_like(t), t))
-        reading.slopes.add("p", reading.backend.multiply(by_overlap, t))
+        reading.slopes.add("p", b.add_to(b.multiply(by_overlap, t), own))
 
 
 def share_of_classes(
