@@ -2,6 +2,7 @@
 
 python -m conformance.mutations            all of them
 python -m conformance.mutations alpha      those whose name or file contains a word
+python -m conformance.mutations --rest     those that the report has no outcome of
 
 The outcomes go into conformance/reports/mutations.md.
 """
@@ -21,7 +22,7 @@ from functools import cache
 from pathlib import Path
 
 from conformance.mutants.mutant import Mutant
-from conformance.mutants.report import Outcome, write
+from conformance.mutants.report import Outcome, held, write
 from conformance.mutants.table import MUTANTS
 
 ROOT = Path(__file__).parents[1]
@@ -128,10 +129,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line: 1 if a fault survives."""
     parser = argparse.ArgumentParser(prog="python -m conformance.mutations", description=__doc__)
     parser.add_argument("word", nargs="?", default="", help="a part of a name or file")
-    word = parser.parse_args(arguments).word
+    parser.add_argument("--rest", action="store_true", help="only those without an outcome")
+    parser.add_argument("--last-first", action="store_true", help="in the opposite order")
+    given = parser.parse_args(arguments)
     outcomes = []
-    for mutant in MUTANTS:
-        if word in mutant.name or word in mutant.file:
+    for mutant in reversed(MUTANTS) if given.last_first else MUTANTS:
+        if given.rest and mutant.name in held():
+            continue
+        if given.word in mutant.name or given.word in mutant.file:
             outcomes.append(found(mutant))
             write(outcomes)
             print(outcomes[-1], flush=True)

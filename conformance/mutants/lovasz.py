@@ -47,5 +47,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("only some classes scored", LOVASZ, "for c in range(0, classes, step)",
            "for c in range(0, classes, step + 1)"),
     Mutant("hinge slope of bins at no error", LOVASZ,
-           "slope = b.multiply(slope, b.positive(errors))", "pass"),
+           "slope = b.multiply(slope, costs, slope)", "pass"),
+    Mutant("line of a bin taken at its start", LOVASZ, "self._index(whole, reading), within)",
+           "self._index(whole, reading), 0 * within)"),
 )  # fmt: skip

@@ -64,8 +64,8 @@ def place(mutant: Mutant) -> str:
 
 def write(outcomes: Sequence[Outcome]) -> Path:
     """Write the report, with the rows of earlier runs for the faults that were not run now."""
-    held = {**_held(), **{outcome.mutant.name: outcome for outcome in outcomes}}
-    rows = [held[mutant.name] for mutant in MUTANTS if mutant.name in held]
+    known = {**held(), **{outcome.mutant.name: outcome for outcome in outcomes}}
+    rows = [known[mutant.name] for mutant in MUTANTS if mutant.name in known]
     by_conformance = [row for row in rows if row.conformance]
     head = HEAD.format(
         found=sum(not row.survives for row in rows),
@@ -77,13 +77,13 @@ def write(outcomes: Sequence[Outcome]) -> Path:
         facts="\n".join(f"- {name}: {fact}" for name, fact in _facts().items()),
     )
     lines = (
-        str(held.get(mutant.name, f"{place(mutant)} not run | not run |")) for mutant in MUTANTS
+        str(known.get(mutant.name, f"{place(mutant)} not run | not run |")) for mutant in MUTANTS
     )
     PATH.write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
     return PATH
 
 
-def _held() -> dict[str, Outcome]:
+def held() -> dict[str, Outcome]:
     """The rows of the report as it is."""
     if not PATH.exists():
         return {}

@@ -150,10 +150,7 @@ class Backend:
         runs = list(grid.by_samples()) if stacked else grid.runs()
         columns = zip(*self.map(run, runs, grid.workers), strict=True)
         return [
-            tuple(
-                self._joined(c, term)
-                for c in zip(*parts, strict=True)
-            )
+            tuple(self._joined(c, term) for c in zip(*parts, strict=True))
             for term, parts in zip(terms, columns, strict=True)
         ]
 
@@ -322,7 +319,7 @@ class Backend:
         return self.sigmoid(z) * slope
 
     def add_to(self, x: Array, y: Array) -> Array:
-        """x + y in the shape of x, which may be used up."""
+        """The sum of x and y in the shape of x, which may be used up."""
         return x + y
 
     def softmax_pull(
@@ -430,12 +427,11 @@ class Backend:
         shape: tuple[int, ...],
         held: Measured | None,
         dtype: Dtype,
-        past: bool,
     ) -> Measured:
         """The number (or Σ weight) and Σ weight·values of each index, of `shape`, plus `held`.
 
-        By the standard alone: the values are sorted by index, and running sums differenced. With
-        `past`, an index may be one past the end, and counts nowhere.
+        By the standard alone: the values are sorted by index, and running sums differenced. An
+        index may be one past the end, and counts nowhere.
         """
         xp, length = self.xp, math.prod(shape)
         flat = xp.reshape(index, (-1,))

@@ -106,7 +106,6 @@ class FlatBackend(Backend):
         shape: tuple[int, ...],
         held: Measured | None,
         dtype: Dtype,
-        past: bool,
     ) -> Measured:
         xp, length, flat = self.xp, math.prod(shape), index.reshape(-1)
         value, w = values.reshape(-1), None

@@ -100,7 +100,7 @@ class EagerBackend(TorchBackend):
 
     def tile_limit(self, x: Array, size: int, accumulates: bool) -> int:
         # a tile is to be small beside the array, with all that is computed from it
-        shift = 2 * accumulates + (x.element_size() < 4)
+        shift: int = 2 * accumulates + (x.element_size() < 4)
         return min(self.tile_elements >> shift, max(size >> (4 if accumulates else 3), 1 << 17))
 
     def workers(self, accumulates: bool) -> int:
@@ -255,7 +255,6 @@ class EagerBackend(TorchBackend):
         shape: tuple[int, ...],
         held: Measured | None,
         dtype: Dtype,
-        past: bool,
     ) -> Measured:
         # size and total are one complex number, so that a bin is visited once;
         # counts are exact up to 2^53, and one bin more takes what counts nowhere

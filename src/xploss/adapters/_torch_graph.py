@@ -142,7 +142,6 @@ class TorchBackend(Backend):
         shape: tuple[int, ...],
         held: Measured | None,
         dtype: Dtype,
-        past: bool,
     ) -> Measured:
         length, flat = math.prod(shape), index.reshape(-1)
         value = values.reshape(-1).to(dtype)

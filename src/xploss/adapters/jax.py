@@ -67,7 +67,6 @@ class JaxBackend(Backend):
         shape: tuple[int, ...],
         held: Measured | None,
         dtype: Dtype,
-        past: bool,
     ) -> Measured:
         length, flat = math.prod(shape), index.reshape(-1)
         value, one = values.reshape(-1).astype(dtype), jnp.ones_like(flat)

@@ -160,8 +160,7 @@ class LovaszLoss(Term):
             end = b.xp.full_like(index, math.prod(shape))
             index = b.xp.where(reading.weight > 0, index, end)
         weight = reading.weight if reading.weighted else None
-        past = reading.weight is not None
-        return b.histogram(index, errors, weight, shape, held, reading.accumulator, past)
+        return b.histogram(index, errors, weight, shape, held, reading.accumulator)
 
     def _index(self, index: Array, reading: Reading) -> Array:
         """The place of each error in a histogram (R, C, 2, bins), from its bin."""
