@@ -257,14 +257,16 @@ class Sigmoid(Activation):
             away, free = self._away(reading), place if pulled is None else None
             by_truth = s.cost_true
             if s.q_true is not None:
-                by_truth = b.multiply(b.sigmoid(-away), s.q_true) + by_truth
+                p = b.softplus_pull(b.multiply(away, b.constant(-1.0, away)), s.q_true)
+                by_truth = b.add_to(p, by_truth)
             slope = b.multiply(reading.against, by_truth)
-            pulled = _sum(pulled, b.softplus_pull(away, slope, free))
+            pulled = _added(b, pulled, b.softplus_pull(away, slope, free))
         if s.log_p is not None:
-            pulled = _sum(pulled, self.q * s.log_p)
+            pulled = _added(b, pulled, self.q * s.log_p)
         if s.log_q is not None:
-            pulled = _sum(pulled, -(self.p * s.log_q))
-        pulled = _sum(pulled, s.z)
+            pulled = _added(b, pulled, -(self.p * s.log_q))
+        if s.z is not None:
+            pulled = _added(b, pulled, s.z)
         return _weighted(b.xp.zeros_like(self.x) if pulled is None else pulled, reading)
 
 
@@ -312,6 +314,11 @@ class Probability(Activation):
         xp = self.backend.xp
         free = (p >= CLIP) & (p <= 1 - CLIP)
         return xp.where(free, 1 / xp.where(free, p, xp.ones_like(p)), xp.zeros_like(p))
+
+
+def _added(backend: Backend, total: Array | None, x: Array) -> Array:
+    """The sum of a total, if there is one, which may be used up, and `x`."""
+    return x if total is None else backend.add_to(total, x)
 
 
 def _sum(a: Array | None, b: Array | None) -> Array | None:

@@ -315,7 +315,7 @@ class Backend:
         return self.sum_pixels(self.softplus(z), None, dtype)
 
     def softplus_pull(self, z: Array, slope: Array, place: Array | None = None) -> Array:
-        """slope·sigmoid(z), which may be in `place`."""
+        """slope·sigmoid(z), which may be in `place`, or else where the slope was."""
         return self.sigmoid(z) * slope
 
     def add_to(self, x: Array, y: Array) -> Array:

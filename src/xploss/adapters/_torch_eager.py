@@ -179,6 +179,7 @@ class EagerBackend(TorchBackend):
         return super().softplus(z)
 
     def sum_softplus(self, z: Array, dtype: Dtype) -> Array:
+        positive = torch.sum(torch.clamp(z, min=0, out=self._fresh(z)), -1)
         # log is slow: Σ log(1 + e) = log Π(1 + e), of which 1 is left out throughout
         rest = torch.abs(z, out=self._fresh(z)).neg_().exp_()
         for _ in range(_FACTORS):
@@ -191,7 +192,7 @@ class EagerBackend(TorchBackend):
                 last = rest[..., -1:]
                 both[..., -1:] += last * (1 + both[..., -1:])
             rest = both
-        return torch.sum(rest.log1p_(), -1) + torch.sum(torch.clamp(z, min=0), -1)
+        return torch.sum(rest.log1p_(), -1).add_(positive)
 
     def softplus_pull(self, z: Array, slope: Array, place: Array | None = None) -> Array:
         # from 40 on, the sigmoid is 1 in any dtype
