@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.libraries import Library
-from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, Loss, LovaszLoss, checks
+from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, JaccardLoss, Loss, LovaszLoss, checks
 
 MODES: list[Any] = ["multiclass", "multilabel"]
 KINDS: list[Any] = [DiceLoss, CrossEntropyLoss, FocalLoss, LovaszLoss]
@@ -80,3 +80,41 @@ def test_confident_logits_keep_their_slope(xp: Library) -> None:
     _, gradient = DiceLoss("multilabel").value_and_grad(xp.asarray(z, "float32"), xp.asarray(t))
     gap = np.abs(xp.to_numpy(gradient) - expected)
     assert np.all(gap <= 1e-4 * np.abs(expected))
+
+
+def test_two_ignore_labels_share_one_array(xp: Library) -> None:
+    """What the gradient's array holds is read for both terms before it is written."""
+    rng = np.random.default_rng(8)
+    z, t = rng.normal(size=(2, 420, 420)), rng.integers(0, 2, (2, 420, 420))
+    # a term would refuse the other's label as a target: so the second looks for what is not there
+    t[:, :9] = 255
+    pred, target = xp.asarray(z, "float32"), xp.asarray(t)
+    terms = [DiceLoss("binary", ignore_index=255), JaccardLoss("binary", ignore_index=254)]
+    with checks("never"):
+        both = xp.to_numpy((terms[0] + terms[1]).value_and_grad(pred, target)[1])
+        apart = [xp.to_numpy(term.value_and_grad(pred, target)[1]) for term in terms]
+    gap = np.linalg.norm(both - sum(apart)) / np.linalg.norm(sum(apart))
+    assert gap < 1e-6
+
+
+@pytest.mark.parametrize("mode", ["binary", *MODES])
+@pytest.mark.parametrize("kind", [*KINDS, "sum"])
+def test_tiles_of_a_device(xp: Library, kind: Any, mode: Any) -> None:
+    """What is computed beside the processor gives the same numbers there, on a CPU's tensors."""
+    if xp.name != "torch":
+        pytest.skip(f"{xp.name} has one backend for all devices")
+    from xploss.adapters import torch as adapter
+
+    rng, shape = np.random.default_rng(9), (2, 3, 330, 330)
+    z, t = rng.normal(size=shape), rng.integers(0, 3, (2, 330, 330))
+    if mode == "binary":
+        z, t = z[:, 0], t % 2
+    loss: Loss = DiceLoss(mode) + FocalLoss(mode) if kind == "sum" else kind(mode)
+    pred, target = xp.asarray(z, "float32"), xp.asarray(t)
+    value, gradient = loss.value_and_grad(pred, target)
+    device = adapter._DEVICE
+    own, found = device.value_and_grad(loss, pred, target, None, None, None)
+    assert abs(float(own) - float(value)) < 1e-6 * abs(float(value))
+    expected = xp.to_numpy(gradient)
+    gap = np.linalg.norm(xp.to_numpy(found) - expected) / np.linalg.norm(expected)
+    assert gap < 1e-5

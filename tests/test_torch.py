@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, JaccardLoss, Loss, TverskyLoss
+from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, JaccardLoss, Loss, LovaszLoss, TverskyLoss
 
 from .cases import LOSSES, draw
 
@@ -257,3 +257,13 @@ def test_gradient_buffers_are_not_shared(torch: Any) -> None:
         x.add_(1)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         value.backward()
+
+
+def test_second_order_of_a_histogram_is_finite(torch: Any) -> None:
+    """Also where the hinge error is 0, at which a square root has no derivative."""
+    x = torch.linspace(-2, 2, 130 * 130).round(decimals=1).reshape(1, 130, 130).requires_grad_()
+    t = (torch.arange(130 * 130).reshape(1, 130, 130) % 3 == 0).long()
+    value = LovaszLoss("binary")(x, t)
+    (slope,) = torch.autograd.grad(value, x, create_graph=True)
+    (second,) = torch.autograd.grad((slope * slope).sum(), x)
+    assert torch.isfinite(second).all()

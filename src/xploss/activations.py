@@ -105,6 +105,7 @@ class Softmax(Activation):
 
     @lazy
     def _log_total(self) -> Array:
+        # the total is used up
         return self.backend.log_total(self._parts[2])
 
     @property

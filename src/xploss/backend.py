@@ -53,8 +53,12 @@ class Backend:
         return self.xp.float64
 
     def index_dtype(self) -> Dtype:
-        """The dtype of labels within a tile, and of counts."""
+        """The dtype of labels within a tile."""
         return self.xp.int64
+
+    def count_dtype(self, dtype: Dtype) -> Dtype:
+        """The dtype of large counts beside sums in `dtype`: integers where that is float32."""
+        return dtype if dtype == self.xp.float64 else self.index_dtype()
 
     def device(self, x: Array) -> Device:
         return _xp.device(x)
@@ -172,8 +176,8 @@ class Backend:
             parts = [self.add_samples(part) for part in parts]
         return sum(parts[1:], start=parts[0])
 
-    def workers(self, accumulates: bool) -> int:
-        """How many threads walk over tiles, which may be added to large statistics."""
+    def workers(self) -> int:
+        """How many threads walk over tiles."""
         return 1
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any], count: int) -> list[Any]:
@@ -396,9 +400,13 @@ class Backend:
         The odds of a hinge error are the error itself, so that the bins cover [0, ∞), and its
         place is 0 where it is 0. It may be in `room`.
         """
-        # hinge errors are 0 or far from denormal numbers
-        odds = errors if hinge else errors / (ABOVE_ONE - errors) + TINY
-        root = self.xp.sqrt(odds)
+        xp = self.xp
+        if hinge:
+            some = errors > 0
+            root = xp.sqrt(xp.where(some, errors, xp.ones_like(errors)))
+            root = xp.where(some, root, xp.zeros_like(root))
+        else:
+            root = xp.sqrt(errors / (ABOVE_ONE - errors) + TINY)
         return root * bins / (root + 1)
 
     def positive(self, x: Array) -> Array:
@@ -430,8 +438,9 @@ class Backend:
     ) -> Measured:
         """The number (or Σ weight) and Σ weight·values of each index, of `shape`, plus `held`.
 
-        By the standard alone: the values are sorted by index, and running sums differenced. An
-        index may be one past the end, and counts nowhere.
+        Numbers have the dtype that `count_dtype` says. An index may be one past the end, and
+        counts nowhere. By the standard alone: the values are sorted by index, and running sums
+        differenced.
         """
         xp, length = self.xp, math.prod(shape)
         flat = xp.reshape(index, (-1,))
@@ -439,7 +448,7 @@ class Backend:
         edges = xp.arange(length + 1, dtype=flat.dtype, device=self.device(flat))
         ends = xp.searchsorted(xp.take(flat, order), edges)
         value = xp.astype(xp.reshape(values, (-1,)), dtype)
-        size = ends
+        size = xp.astype(ends, self.count_dtype(dtype))
         if weight is not None:
             w = xp.astype(xp.reshape(xp.broadcast_to(weight, values.shape), (-1,)), dtype)
             value, size = value * w, self._running(xp.take(w, order), ends)

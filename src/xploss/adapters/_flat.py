@@ -112,7 +112,7 @@ class FlatBackend(Backend):
         if weight is not None:
             w = xp.broadcast_to(weight, values.shape).reshape(-1)
             value = w * value
-        size = xp.bincount(flat, w, minlength=length)[:length].reshape(shape)
+        size = xp.bincount(flat, w, minlength=length)[:length].reshape(shape).astype(dtype)
         total = xp.bincount(flat, value, minlength=length)[:length].reshape(shape)
         if held is None:
             return size, total

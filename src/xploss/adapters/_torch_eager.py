@@ -43,7 +43,7 @@ class EagerBackend(TorchBackend):
 
     traces = False
     holds = True
-    tile_elements = 1 << 20
+    tile_elements = 1 << 19
 
     def cut(self, x: Array, block: Block) -> Array:
         first, second, third = x.stride()
@@ -61,7 +61,7 @@ class EagerBackend(TorchBackend):
         """
         kind = dtype or like.dtype
         if kind not in _NUMPY:
-            return torch.empty(like.shape, dtype=kind)
+            return torch.empty(like.shape, dtype=kind, device=like.device)
         return torch.from_numpy(np.empty(like.shape, _NUMPY[kind]))
 
     def _converted(self, x: Array, dtype: Dtype) -> Array:
@@ -100,12 +100,11 @@ class EagerBackend(TorchBackend):
 
     def tile_limit(self, x: Array, size: int, accumulates: bool) -> int:
         # a tile is to be small beside the array, with all that is computed from it
-        shift: int = 2 * accumulates + (x.element_size() < 4)
-        return min(self.tile_elements >> shift, max(size >> (4 if accumulates else 3), 1 << 17))
+        half: bool = x.element_size() < 4
+        return min(self.tile_elements >> (accumulates or half), max(size >> 4, 1 << 17))
 
-    def workers(self, accumulates: bool) -> int:
-        # torch uses all its threads within an operation, but for counting and looking up
-        return int(torch.get_num_threads()) if accumulates else 1
+    def workers(self) -> int:
+        return int(torch.get_num_threads())
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any], count: int) -> list[Any]:
         work, inference = list(items), torch.is_inference_mode_enabled()
@@ -211,12 +210,12 @@ class EagerBackend(TorchBackend):
     def sigmoid_pull(
         self, z: Array, slope: Array, lesser: Array | None = None, place: Array | None = None
     ) -> Array:
+        own = self._fresh(z) if place is None else place
         if lesser is None:
-            lesser = self._fresh(z)
+            lesser = own
             self.lesser_side(z, lesser)
         # slope·(1 − s)·s, which is the same for both sides
-        place = lesser if place is None else place
-        return torch.ops.aten.sigmoid_backward(slope, lesser, grad_input=place)
+        return torch.ops.aten.sigmoid_backward(slope, lesser, grad_input=own)
 
     def multiply(self, x: Array, y: Array, place: Array | None = None) -> Array:
         if place is None:
@@ -224,7 +223,7 @@ class EagerBackend(TorchBackend):
         return torch.mul(x, y, out=place)
 
     def against(self, t: Array) -> Array:
-        return torch.sub(torch.ones((), dtype=t.dtype), t, alpha=2, out=self._fresh(t))
+        return torch.sub(t.new_ones(()), t, alpha=2, out=self._fresh(t))
 
     def sum_others(self, x: Array, truth: Place, at_truth: Array) -> Array:
         if truth.known is not None:
@@ -261,7 +260,7 @@ class EagerBackend(TorchBackend):
         # counts are exact up to 2^53, and one bin more takes what counts nowhere
         length = math.prod(shape)
         if held is None:
-            sums = torch.zeros(length + 1, dtype=torch.complex128)
+            sums = torch.zeros(length + 1, dtype=torch.complex128, device=index.device)
             held = tuple(part[:length].view(shape) for part in (sums.real, sums.imag))
         else:
             sums = torch.view_as_complex(held[0].as_strided((length + 1, 2), (2, 1)))
@@ -305,7 +304,7 @@ class EagerBackend(TorchBackend):
         self, errors: Array, bins: int, hinge: bool, room: Array | None = None
     ) -> Array:
         root = self._fresh(errors) if room is None else room
-        tiny, zero = (torch.tensor(x, dtype=errors.dtype) for x in (TINY, 0.0))
+        tiny, zero = (errors.new_tensor(x) for x in (TINY, 0.0))
         if hinge:
             torch.sqrt(errors, out=root)
         else:
@@ -315,9 +314,8 @@ class EagerBackend(TorchBackend):
         return torch.addcdiv(zero, root, whole, value=bins, out=root)
 
     def hinge(self, z: Array, t: Array) -> Array:
-        one = torch.ones((), dtype=z.dtype)
         away = self.against(t)
-        return torch.addcmul(one, away, z, out=away).relu_()
+        return torch.addcmul(z.new_ones(()), away, z, out=away).relu_()
 
     def positive(self, x: Array) -> Array:
         return torch.sign(x, out=self._fresh(x))
@@ -404,7 +402,7 @@ _WORKERS = Workers(_work_alone, torch.set_num_threads)
 class DeviceBackend(EagerBackend):
     """torch tensors on a device: large tiles, by the calling thread and on its stream."""
 
-    def workers(self, accumulates: bool) -> int:
+    def workers(self) -> int:
         return 1
 
     def _fresh(self, like: Array, dtype: Dtype | None = None) -> Array:
@@ -420,7 +418,12 @@ class DeviceBackend(EagerBackend):
     histogram = TorchBackend.histogram
     hinge = TorchBackend.hinge
     look_up_lines = TorchBackend.look_up_lines
-    place_errors = TorchBackend.place_errors
+
+    def place_errors(
+        self, errors: Array, bins: int, hinge: bool, room: Array | None = None
+    ) -> Array:
+        place = TorchBackend.place_errors(self, errors, bins, hinge)
+        return place if room is None else room.copy_(place)
 
 
 torch.empty(CALMING, dtype=torch.uint8)

@@ -146,7 +146,8 @@ class TorchBackend(Backend):
         length, flat = math.prod(shape), index.reshape(-1)
         value = values.reshape(-1).to(dtype)
         if weight is None:
-            one = torch.ones((), dtype=torch.int64, device=flat.device).expand(flat.shape)
+            kind = self.count_dtype(dtype)
+            one = torch.ones((), dtype=kind, device=flat.device).expand(flat.shape)
         else:
             one = weight.expand(values.shape).reshape(-1).to(dtype)
             value = value * one

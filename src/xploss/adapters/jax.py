@@ -69,7 +69,8 @@ class JaxBackend(Backend):
         dtype: Dtype,
     ) -> Measured:
         length, flat = math.prod(shape), index.reshape(-1)
-        value, one = values.reshape(-1).astype(dtype), jnp.ones_like(flat)
+        value = values.reshape(-1).astype(dtype)
+        one = jnp.ones_like(flat, dtype=self.count_dtype(dtype))
         if weight is not None:
             one = jnp.broadcast_to(weight, values.shape).reshape(-1).astype(dtype)
             value = value * one

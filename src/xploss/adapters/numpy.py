@@ -28,7 +28,7 @@ class NumpyBackend(FlatBackend):
     def device(self, x: Array) -> str:
         return "cpu"
 
-    def workers(self, accumulates: bool) -> int:
+    def workers(self) -> int:
         return default_count()
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any], count: int) -> list[Any]:
