@@ -92,9 +92,9 @@ MUTANTS: tuple[Mutant, ...] = (
     # activations
     Mutant("factor of the sigmoid lost in pull", ACTS, "self.backend.sigmoid(-self.x)",
            "self.backend.sigmoid(self.x)"),
-    Mutant("sign of the slope by log q", ACTS, "_sum(pulled, -(self.p * s.log_q))",
-           "_sum(pulled, self.p * s.log_q)"),
-    Mutant("slope by the logit lost", ACTS, "pulled = _sum(pulled, s.z)", "pass"),
+    Mutant("sign of the slope by log q", ACTS, "_added(b, pulled, -(self.p * s.log_q))",
+           "_added(b, pulled, self.p * s.log_q)"),
+    Mutant("slope by the logit lost", ACTS, "pulled = _added(b, pulled, s.z)", "pass"),
     Mutant("infinite logits smoothed to NaN", ACTS,
            "return self.backend.minimum(self.backend.maximum(self.x, -most), most)",
            "return self.x"),
