@@ -43,6 +43,7 @@ REASONS: tuple[tuple[str, str, str, str], ...] = (
     ("*/__main__.py", "", "*", "run in a process of its own"),
     ("*/losses/lovasz.py", "*", "*1 << 31*", "a histogram of 2^31 places"),
     ("*/losses/lovasz.py", "*", "*b.cast(index, xp.int64)", "a histogram of 2^31 places"),
+    ("*/losses/pointwise.py", "PointwiseLoss.apart", "*", "for a loss of one's own"),
     ("*/threads.py", "*", '*"register_at_fork"*', "on Windows only"),
 )  # fmt: skip
 """File, function, source line and reason: patterns of fnmatch."""

@@ -139,3 +139,16 @@ def test_a_loss_of_ones_own_needs_no_docstring() -> None:
 
     Own.__doc__ = None
     assert type("Plain", (Own,), {}).__doc__ is None
+
+
+def test_a_weight_per_class_that_is_one_for_all_is_a_weight_per_pixel(xp: Library) -> None:
+    """Also for a loss without logarithms, whose slopes are by the probabilities alone."""
+    rng = np.random.default_rng(11)
+    z, t = xp.asarray(rng.normal(size=(2, 3, 5, 4))), xp.asarray(rng.integers(0, 3, (2, 5, 4)))
+    weight = rng.random((2, 1, 5, 4))
+    loss = DiceLoss("multiclass")
+    wide = xp.asarray(np.broadcast_to(weight, (2, 3, 5, 4)).copy())
+    value, gradient = loss.value_and_grad(z, t, weight=wide)
+    expected = loss.value_and_grad(z, t, weight=xp.asarray(weight))
+    assert abs(float(value) - float(expected[0])) < 1e-12
+    assert np.allclose(xp.to_numpy(gradient), xp.to_numpy(expected[1]), rtol=1e-10, atol=1e-14)
