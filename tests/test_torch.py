@@ -267,3 +267,14 @@ def test_second_order_of_a_histogram_is_finite(torch: Any) -> None:
     (slope,) = torch.autograd.grad(value, x, create_graph=True)
     (second,) = torch.autograd.grad((slope * slope).sum(), x)
     assert torch.isfinite(second).all()
+
+
+@pytest.mark.parametrize("loss", FEW, ids=repr)
+def test_upstream_gradient_of_a_graph(torch: Any, loss: Loss) -> None:
+    """With a graph of the gradient, the cotangent of the value counts too."""
+    x, t, _ = tensors(torch, loss, seed=5)
+    value = loss(x, t)
+    cotangent = 1 + torch.rand_like(value)
+    (slope,) = torch.autograd.grad(value, x, cotangent, create_graph=True)
+    expected = loss.value_and_grad(x.detach(), t, cotangent=cotangent.detach())[1]
+    torch.testing.assert_close(slope.detach(), expected)
