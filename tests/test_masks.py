@@ -198,3 +198,12 @@ def test_masked_entries_of_multilabel(xp: Library) -> None:
         expected = kind("multilabel").value_and_grad(xp.asarray(low), xp.asarray(t))
         np.testing.assert_allclose(xp.to_numpy(value), xp.to_numpy(expected[0]), rtol=1e-14)
         np.testing.assert_allclose(xp.to_numpy(gradient), xp.to_numpy(expected[1]), rtol=1e-14)
+
+
+def test_an_ignore_label_beyond_the_dtype_is_nowhere(xp: Library) -> None:
+    """257 is not 1, also where labels are bytes."""
+    rng = np.random.default_rng(12)
+    z, t = xp.asarray(rng.normal(size=(2, 3, 7))), xp.asarray(rng.integers(0, 3, (2, 7)), "uint8")
+    for label in (257, -255):
+        found = DiceLoss("multiclass", ignore_index=label)(z, t)
+        assert float(found) == float(DiceLoss("multiclass")(z, t))

@@ -31,7 +31,7 @@ MUTANTS: tuple[Mutant, ...] = (
            "(slope - (mean if at_truth is None else mean + at_truth))",
            "(slope - (0 * mean if at_truth is None else at_truth))", "strict"),
     Mutant("wide ignore labels wrapped", BACKEND,
-           "if not limits.min <= value <= limits.max:", "if False:"),
+           "if not limits.min <= value <= limits.max:", "if False:", "torch"),
     # NumPy
     Mutant("softmax without a shift", NUMPY, "np.subtract(z, shift, out=room)",
            "np.subtract(z, 0 * shift, out=room)"),
