@@ -58,3 +58,16 @@ def test_gradients_of_predictions(xp: Library, method: Any, trained: bool, power
     # rounding the errors to float32 changes the order of a few pixels, also for the sort
     limit = {"sort": 1e-5, "histogram": 1e-4}[method]
     assert gap(xp, method, z.astype(np.float32), t) < limit
+
+
+@pytest.mark.parametrize("mode", ["binary", "multiclass"])
+def test_an_unknown_logit_makes_the_value_unknown(xp: Library, mode: Any) -> None:
+    """NaN has no bin, and yet is not lost."""
+    if xp.name == "strict":
+        pytest.skip("strict: the generic backend's histogram takes seconds here")
+    shape = (1, 2, 130, 130) if mode == "multiclass" else (1, 130, 130)
+    z = np.random.default_rng(13).normal(size=shape)
+    z[..., 3, 4] = np.nan
+    target = xp.asarray(np.zeros((1, 130, 130), dtype=np.int64))
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(float(LovaszLoss(mode)(xp.asarray(z, "float32"), target)))

@@ -278,3 +278,12 @@ def test_upstream_gradient_of_a_graph(torch: Any, loss: Loss) -> None:
     (slope,) = torch.autograd.grad(value, x, cotangent, create_graph=True)
     expected = loss.value_and_grad(x.detach(), t, cotangent=cotangent.detach())[1]
     torch.testing.assert_close(slope.detach(), expected)
+
+
+@pytest.mark.parametrize("loss", [DiceLoss("binary"), CrossEntropyLoss("binary")], ids=repr)
+def test_a_large_graph_can_be_used_twice(torch: Any, loss: Loss) -> None:
+    """The first backward uses up what the gradient's array holds; the second computes it anew."""
+    x = torch.randn(2, 420, 420, requires_grad=True)
+    value = loss(x, (torch.rand(2, 420, 420) < 0.3).long())
+    first = torch.autograd.grad(value, x, retain_graph=True)[0].clone()
+    torch.testing.assert_close(torch.autograd.grad(3 * value, x)[0], 3 * first)

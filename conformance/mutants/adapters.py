@@ -38,7 +38,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("sigmoid not turned over", NUMPY, "p = np.minimum(z, 0, out=room)",
            "p = np.multiply(z, 0, out=room)"),
     Mutant("negative bins", NUMPY, "np.clip(whole, 0, most, out=whole)",
-           "np.clip(whole, 1, most, out=whole)"),
+           "whole"),
     Mutant("unsorted by sorting again", NUMPY, "np.put_along_axis(out, order, x, axis=-1)",
            "out = np.take_along_axis(x, order, axis=-1)"),
     Mutant("labels of other samples added up", FLAT, "bins = bins + sample * (classes + 1)",
