@@ -286,4 +286,5 @@ def test_a_large_graph_can_be_used_twice(torch: Any, loss: Loss) -> None:
     x = torch.randn(2, 420, 420, requires_grad=True)
     value = loss(x, (torch.rand(2, 420, 420) < 0.3).long())
     first = torch.autograd.grad(value, x, retain_graph=True)[0].clone()
-    torch.testing.assert_close(torch.autograd.grad(3 * value, x)[0], 3 * first)
+    second = torch.autograd.grad(3 * value, x)[0]
+    assert (second - 3 * first).norm() < 1e-5 * first.norm()
