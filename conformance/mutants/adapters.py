@@ -66,7 +66,6 @@ MUTANTS: tuple[Mutant, ...] = (
            "return e, shift, total", "torch"),
     Mutant("samples in one bin", EAGER, "index = index + first[:, None, None]",
            "index = index + 0 * first[:, None, None]", "torch"),
-    Mutant("pixels left over by rows lost", EAGER, "if whole < length:", "if False:", "torch"),
     Mutant("costs added for their product", EAGER, ".addcmul_(one, other)", "", "torch"),
     Mutant("odd pixel of a product lost", EAGER, "if rest.shape[-1] % 2:", "if False:", "torch"),
     Mutant("left-out pixels counted in torch", EAGER,

@@ -5,6 +5,7 @@ Each activation is computed once per tile for all terms of a sum, and pulled bac
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ CLIP = 1e-7
 
 
 @dataclass
-class Activation:
+class Activation(ABC):
     """Probabilities of a tile; `x` (k, C, m) is what the caller passed, widened."""
 
     backend: Backend
@@ -35,9 +36,9 @@ class Activation:
     """The same for the single term that reads the activation, in the place of `room`."""
 
     @property
+    @abstractmethod
     def p(self) -> Array:
         """The probabilities, (k, C, m)."""
-        raise NotImplementedError
 
     @property
     def q(self) -> Array:
@@ -45,14 +46,14 @@ class Activation:
         return self.backend.maximum(1 - self.p, 0.0)
 
     @property
+    @abstractmethod
     def log_p(self) -> Array:
         """The logarithm of the probabilities, finite."""
-        raise NotImplementedError
 
     @property
     def log_q(self) -> Array:
-        """The logarithm of one minus the probabilities, finite."""
-        raise NotImplementedError
+        """The logarithm of one minus the probabilities, finite; none for a softmax."""
+        raise AttributeError(f"{type(self).__name__} has no log_q")
 
     def has_truth(self, reading: Reading) -> bool:
         """Whether each pixel, or each entry, has one true side: that of its label."""
@@ -68,23 +69,23 @@ class Activation:
         """1 − p and −log p of the truth, each to its own last digits."""
         return self.backend.maximum(1 - self.true(reading), 0.0), self.cost_true(reading)
 
+    @abstractmethod
     def cost_true(self, reading: Reading) -> Array:
         """−log p of the truth."""
-        raise NotImplementedError
 
     def sum_cost_true(self, reading: Reading) -> Array:
         """Σ w·(−log p of the truth) over the pixels, (k, C), where each entry has a truth."""
         return reading.sum(self.cost_true(reading))
 
-    def settle(self) -> None:
+    def settle(self) -> None:  # noqa: B027 - nothing, unless something spares `pull` work
         """Leave in `room` what `pull` is spared by; after it, p is gone."""
 
+    @abstractmethod
     def pull(self, reading: Reading, place: Array | None = None) -> Array:
         """The derivative by `x`, (k, C, m), weight included, from a reading's slopes.
 
         It may be in `place`, if the activation is not asked for anything after.
         """
-        raise NotImplementedError
 
 
 def _weighted(pulled: Array, reading: Reading) -> Array:

@@ -151,8 +151,8 @@ class Backend:
             ]
 
         stacked = any(term.per_sample for term in terms)
-        runs = list(grid.by_samples()) if stacked else grid.runs()
-        columns = zip(*self.map(run, runs, grid.workers), strict=True)
+        runs = list(grid.by_samples()) if stacked else grid.runs(self.workers())
+        columns = zip(*self.map(run, runs), strict=True)
         return [
             tuple(self._joined(c, term) for c in zip(*parts, strict=True))
             for term, parts in zip(terms, columns, strict=True)
@@ -180,8 +180,8 @@ class Backend:
         """How many threads walk over tiles."""
         return 1
 
-    def map(self, function: Callable[[Any], Any], items: Iterable[Any], count: int) -> list[Any]:
-        """`function` of each item, in order, by `count` threads."""
+    def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+        """`function` of each item, in order, by all workers."""
         return [function(item) for item in items]
 
     def fill(
@@ -209,7 +209,7 @@ class Backend:
             if found is not place:
                 self.write(place, found)
 
-        self.map(write, blocks, grid.workers)
+        self.map(write, blocks)
         return out
 
     def add_samples(self, x: Array) -> Array:
@@ -299,7 +299,7 @@ class Backend:
 
     def lesser_side(self, z: Array, room: Array) -> None:
         """Put the smaller of p and 1 − p, the sigmoid of −abs(z), into `room`."""
-        raise NotImplementedError
+        self.write(room, self.sigmoid(-self.xp.abs(z)))
 
     def against(self, t: Array) -> Array:
         """1 − 2t."""

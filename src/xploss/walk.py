@@ -88,7 +88,7 @@ class Walk:
             return Grid(samples, classes, pixels, size)
         accumulates = any(t.accumulates for *_, t in self.terms)
         limit = self.backend.tile_limit(self.laid.pred, size, accumulates)
-        return Grid(samples, classes, pixels, limit, self.backend.workers())
+        return Grid(samples, classes, pixels, limit)
 
     @lazy
     def small(self) -> bool:

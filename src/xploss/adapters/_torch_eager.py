@@ -26,8 +26,6 @@ _NUMPY = {
 }  # fmt: skip
 _RUN = 1 << 16
 """Elements that are looked up at a time, so that their indices stay in the cache."""
-_ROWS = 16
-"""The parts in which the pixels of a class are added."""
 _FACTORS = 3
 """The logarithms of 2 to this power of numbers are taken as that of their product."""
 _HUGE = 1 << 22
@@ -106,9 +104,9 @@ class EagerBackend(TorchBackend):
     def workers(self) -> int:
         return int(torch.get_num_threads())
 
-    def map(self, function: Callable[[Any], Any], items: Iterable[Any], count: int) -> list[Any]:
+    def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
         work, inference = list(items), torch.is_inference_mode_enabled()
-        if count < 2 or len(work) < 2:
+        if len(work) < 2:
             return [function(item) for item in work]
 
         def quietly(item: Any) -> Any:
@@ -116,7 +114,7 @@ class EagerBackend(TorchBackend):
             with torch.inference_mode(inference), torch.no_grad():
                 return function(item)
 
-        return _WORKERS.map(quietly, work, count)
+        return _WORKERS.map(quietly, work, self.workers())
 
     def contiguous(self, x: Array) -> Array:
         return x if x.stride(-1) == 1 else x.contiguous()
@@ -344,19 +342,12 @@ class EagerBackend(TorchBackend):
     def _add_up(values: Array, truth: Place, classes: int) -> Array:
         """The sum of the values of each sample and label, (k, C)."""
         index = truth.index
-        samples, length = index.shape[0], index.numel()
+        samples = index.shape[0]
         if samples > 1:
             first = classes * torch.arange(samples, device=index.device)
             index = index + first[:, None, None]
-        index = index.reshape(-1)
-        # rows are added by all of torch's threads, a single one by one
-        rows = _ROWS if length >= 1 << 15 else 1
-        sums = values.new_zeros((rows, samples * classes))
-        whole = length // rows * rows
-        sums.scatter_add_(1, index[:whole].view(rows, -1), values[:whole].view(rows, -1))
-        if whole < length:
-            sums[0].scatter_add_(0, index[whole:], values[whole:])
-        return sums.sum(0).view(samples, classes)
+        sums = values.new_zeros(samples * classes)
+        return sums.scatter_add_(0, index.reshape(-1), values).view(samples, classes)
 
     def scoring(self, arrays: Sequence[Array]) -> tuple[Backend, Sequence[Array]]:
         if all(isinstance(a, torch.Tensor) and a.device.type == "cpu" for a in arrays):

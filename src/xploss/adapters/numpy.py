@@ -31,8 +31,8 @@ class NumpyBackend(FlatBackend):
     def workers(self) -> int:
         return default_count()
 
-    def map(self, function: Callable[[Any], Any], items: Iterable[Any], count: int) -> list[Any]:
-        return _WORKERS.map(function, items, count)
+    def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+        return _WORKERS.map(function, items, self.workers())
 
     def scored(self, x: Array, like: Array, dtype: Dtype) -> Array:
         return np.asarray(x, dtype)

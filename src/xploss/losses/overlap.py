@@ -9,6 +9,7 @@ Dice is α = β = 1/2 with half the smoothing, Jaccard α = β = 1, F-beta α = 
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -50,11 +51,11 @@ class RegionLoss(Term):
                 'classes before the score; expected None; use average="macro" to weigh classes'
             )
 
+    @abstractmethod
     def region_loss(
         self, statistics: tuple[Array, ...], backend: Backend
     ) -> tuple[Array, Array, Array]:
         """The loss of each class (R, C), and its derivatives by I and by P."""
-        raise NotImplementedError
 
     def measure(
         self,
@@ -152,9 +153,9 @@ class _Tversky(RegionLoss):
             )
 
     @property
+    @abstractmethod
     def tversky(self) -> tuple[float, float, float]:
         """α, β and s of the Tversky score."""
-        raise NotImplementedError
 
     def region_loss(
         self, statistics: tuple[Array, ...], backend: Backend
