@@ -66,8 +66,6 @@ MUTANTS: tuple[Mutant, ...] = (
            "return e, shift, total", "torch"),
     Mutant("samples in one bin", EAGER, "index = index + first[:, None, None]",
            "index = index + 0 * first[:, None, None]", "torch"),
-    Mutant("costs added for their product", EAGER, ".addcmul_(one, other)", "", "torch"),
-    Mutant("odd pixel of a product lost", EAGER, "if rest.shape[-1] % 2:", "if False:", "torch"),
     Mutant("left-out pixels counted in torch", EAGER,
            "flat, value = index.reshape(-1), values.reshape(-1)",
            "flat, value = index.reshape(-1).clamp(max=length - 1), values.reshape(-1)", "torch"),

@@ -73,10 +73,6 @@ class Activation(ABC):
     def cost_true(self, reading: Reading) -> Array:
         """−log p of the truth."""
 
-    def sum_cost_true(self, reading: Reading) -> Array:
-        """Σ w·(−log p of the truth) over the pixels, (k, C), where each entry has a truth."""
-        return reading.sum(self.cost_true(reading))
-
     def settle(self) -> None:  # noqa: B027 - nothing, unless something spares `pull` work
         """Leave in `room` what `pull` is spared by; after it, p is gone."""
 
@@ -211,11 +207,6 @@ class Sigmoid(Activation):
 
     def cost_true(self, reading: Reading) -> Array:
         return self.backend.softplus(self._away(reading))
-
-    def sum_cost_true(self, reading: Reading) -> Array:
-        if reading.weight is not None:
-            return super().sum_cost_true(reading)
-        return self.backend.sum_softplus(self._away(reading), reading.accumulator)
 
     def sides_true(self, reading: Reading) -> tuple[Array, Array]:
         return self.backend.sigmoid(self._away(reading)), self.cost_true(reading)

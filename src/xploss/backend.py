@@ -314,10 +314,6 @@ class Backend:
         """log(1 + exp(z)), to full precision on both sides."""
         return self.maximum(z, 0.0) + self.xp.log1p(self.xp.exp(-self.xp.abs(z)))
 
-    def sum_softplus(self, z: Array, dtype: Dtype) -> Array:
-        """Σ log(1 + exp(z)) over the pixels, (k, C) from (k, C, m)."""
-        return self.sum_pixels(self.softplus(z), None, dtype)
-
     def softplus_pull(self, z: Array, slope: Array, place: Array | None = None) -> Array:
         """slope·sigmoid(z), which may be in `place`, or else where the slope was."""
         return self.sigmoid(z) * slope

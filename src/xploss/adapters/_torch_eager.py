@@ -26,8 +26,6 @@ _NUMPY = {
 }  # fmt: skip
 _RUN = 1 << 16
 """Elements that are looked up at a time, so that their indices stay in the cache."""
-_FACTORS = 3
-"""The logarithms of 2 to this power of numbers are taken as that of their product."""
 _HUGE = 1 << 22
 """From so many bytes on, NumPy asks the system for huge pages."""
 
@@ -174,22 +172,6 @@ class EagerBackend(TorchBackend):
             softened: Array = torch._C._nn.softplus(z, out=fresh)  # noqa: SLF001
             return softened
         return super().softplus(z)
-
-    def sum_softplus(self, z: Array, dtype: Dtype) -> Array:
-        positive = torch.sum(torch.clamp(z, min=0, out=self._fresh(z)), -1)
-        # log is slow: Σ log(1 + e) = log Π(1 + e), of which 1 is left out throughout
-        rest = torch.abs(z, out=self._fresh(z)).neg_().exp_()
-        for _ in range(_FACTORS):
-            half = rest.shape[-1] // 2
-            if not half:
-                break
-            one, other = rest[..., :half], rest[..., half : 2 * half]
-            both = torch.add(one, other, out=self._fresh(one)).addcmul_(one, other)
-            if rest.shape[-1] % 2:
-                last = rest[..., -1:]
-                both[..., -1:] += last * (1 + both[..., -1:])
-            rest = both
-        return torch.sum(rest.log1p_(), -1).add_(positive)
 
     def softplus_pull(self, z: Array, slope: Array, place: Array | None = None) -> Array:
         # from 40 on, the sigmoid is 1 in any dtype

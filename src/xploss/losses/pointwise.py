@@ -77,8 +77,6 @@ class PointwiseLoss(Term):
         held: tuple[Array, ...] | None = None,
     ) -> tuple[Array, ...]:
         if self._by_truth(activation, reading):
-            if reading.labels is None and not (self.apart or self.focus):
-                return activation.sum_cost_true(reading), reading.size
             cost = self._at_truth(activation, reading)[0]
             if reading.labels is not None:
                 return reading.sum_true(cost), reading.mass
