@@ -112,5 +112,5 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("larger side of the sigmoid held", ACTS,
            "self.backend.lesser_side(self.x, self.room)", "pass"),
     Mutant("1 - p of sure pixels by difference", ACTS,
-           "q = b.sum_others(self.p, reading.place, p)", "q = 1 - p"),
+           "q = b.rest_of_one(p, self._rest)", "q = 1 - p"),
 )  # fmt: skip

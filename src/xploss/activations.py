@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .reading import Reading
 
 SMALLEST = 1e-30
-"""Above it, a probability in float32 is far from losing digits."""
+"""Above it, a probability in float32 has all its digits, and so has its inverse."""
 CLIP = 1e-7
 """Probabilities from outside are clipped to [CLIP, 1 − CLIP] for the logarithm only."""
 
@@ -118,7 +118,7 @@ class Softmax(Activation):
     @lazy
     def _rest(self) -> Array:
         """Σ p of all classes but one above 1/2, (k, 1, m): what that one leaves of 1."""
-        small = self.backend.zero_above(self.p, 0.5)
+        small = self.backend.below(self.p, 0.5)
         return self.backend.xp.sum(small, axis=1, keepdims=True, dtype=small.dtype)
 
     @lazy
@@ -127,16 +127,17 @@ class Softmax(Activation):
 
     def sides_true(self, reading: Reading) -> tuple[Array, Array]:
         b, xp, p = self.backend, self.backend.xp, self.true(reading)
-        q = b.sum_others(self.p, reading.place, p)
-        known = reading.labelled(p.dtype)
-        q = q if known is None else q * known + (1 - known)
-        # close to 1 only: in float64 XLA's log1p is less exact below -0.25
-        sure = p > 0.75
-        near = xp.log1p(-xp.where(sure, q, xp.zeros_like(q)))
-        if known is None and b.concrete(p) and b.on_host(p) and b.extent(p)[0] > SMALLEST:
-            # p has all its digits, and so has its logarithm
-            return q, -xp.where(sure, near, xp.log(p))
-        return q, xp.where(sure, -near, self.cost_true(reading))
+        q = b.rest_of_one(p, self._rest)
+        if self._all_digits(reading, p):
+            return q, b.cost_of_odds(q, p)
+        some = p > SMALLEST
+        near = b.cost_of_odds(q, xp.where(some, p, xp.ones_like(p)))
+        return q, xp.where(some, near, self.cost_true(reading))
+
+    def _all_digits(self, reading: Reading, p: Array) -> bool:
+        """Whether every pixel is known to have a label, and its p none but full digits."""
+        b = self.backend
+        return reading.known and b.concrete(p) and b.on_host(p) and b.extent(p)[0] > SMALLEST
 
     def cost_true(self, reading: Reading) -> Array:
         _, shift, _ = self._parts

@@ -283,9 +283,17 @@ class Backend:
         """−log softmax at the labels, from the logits there, which may be used up."""
         return log_total - (at_label - shift)
 
-    def zero_above(self, x: Array, limit: float) -> Array:
-        """`x` with 0 in the place of what is above `limit`."""
-        return self.xp.where(x > limit, self.xp.zeros_like(x), x)
+    def rest_of_one(self, p: Array, rest: Array) -> Array:
+        """1 − p, which is `rest` where p is above 1/2."""
+        return self.xp.where(p > 0.5, rest, 1 - p)
+
+    def cost_of_odds(self, q: Array, p: Array) -> Array:
+        """−log p to full precision, of p with q = 1 − p."""
+        return self.xp.log1p(q / p)
+
+    def below(self, p: Array, limit: float) -> Array:
+        """Probabilities, with 0 in the place of those that are not below `limit`."""
+        return self.xp.where(p < limit, p, self.xp.zeros_like(p))
 
     def sigmoid_pull(
         self, z: Array, slope: Array, lesser: Array | None = None, place: Array | None = None
@@ -362,11 +370,6 @@ class Backend:
     def add_at(self, x: Array, truth: Any, values: Array) -> Array:
         """`x` (k, C, m) plus `values` (k, 1, m) at each pixel's label; `x` may be reused."""
         return x + self.xp.astype(truth, x.dtype) * values
-
-    def sum_others(self, x: Array, truth: Any, at_truth: Array) -> Array:
-        """Σ over the classes of `x`, (k, 1, m), but that of each label, where `x` is `at_truth`."""
-        others = self.put_at(x, truth, self.xp.zeros_like(at_truth))
-        return self.xp.sum(others, axis=1, keepdims=True, dtype=x.dtype)
 
     def put_at(self, x: Array, truth: Any, values: Array) -> Array:
         """`x` (k, C, m) with `values` (k, 1, m) at each pixel's label."""

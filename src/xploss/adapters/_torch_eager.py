@@ -162,9 +162,16 @@ class EagerBackend(TorchBackend):
         low, high = self.extent(torch.addcmul(x, x, x, value=-1, out=self._fresh(x)))
         return low == 0 == high
 
-    def zero_above(self, x: Array, limit: float) -> Array:
+    def rest_of_one(self, p: Array, rest: Array) -> Array:
+        q = torch.sub(p.new_ones(()), p, out=self._fresh(p))
+        return torch.lerp(q, rest, torch.gt(p, 0.5, out=self._fresh(p)), out=q)
+
+    def cost_of_odds(self, q: Array, p: Array) -> Array:
+        return torch.div(q, p, out=self._fresh(q)).log1p_()
+
+    def below(self, p: Array, limit: float) -> Array:
         # on a CPU, where() costs as much as three exponentials
-        return x - torch.threshold(x, limit, 0.0)
+        return torch.ops.aten.hardtanh_backward(p, p, -1.0, limit, grad_input=self._fresh(p))
 
     def softplus(self, z: Array) -> Array:
         if z.dtype == torch.float32:
@@ -204,14 +211,6 @@ class EagerBackend(TorchBackend):
 
     def against(self, t: Array) -> Array:
         return torch.sub(t.new_ones(()), t, alpha=2, out=self._fresh(t))
-
-    def sum_others(self, x: Array, truth: Place, at_truth: Array) -> Array:
-        if truth.known is not None:
-            return super().sum_others(x, truth, at_truth)
-        x.scatter_(1, truth.index, 0)
-        summed = torch.sum(x, 1, keepdim=True, out=self._fresh(at_truth))
-        x.scatter_(1, truth.index, at_truth)
-        return summed
 
     def take_at(self, x: Array, truth: Place) -> Array:
         if truth.known is not None:
@@ -316,20 +315,23 @@ class EagerBackend(TorchBackend):
 
     def count_classes(self, truth: Place, classes: int) -> Array:
         if truth.known is None:
-            ones = torch.ones((), dtype=torch.int64, device=truth.index.device)
-            return self._add_up(ones.expand(truth.index.numel()), truth, classes)
+            index, length = self._by_sample(truth, classes)
+            return torch.bincount(index, minlength=length).view(-1, classes)
         return self._add_up(truth.known.reshape(-1).to(torch.int64), truth, classes)
 
-    @staticmethod
-    def _add_up(values: Array, truth: Place, classes: int) -> Array:
+    def _add_up(self, values: Array, truth: Place, classes: int) -> Array:
         """The sum of the values of each sample and label, (k, C)."""
-        index = truth.index
-        samples = index.shape[0]
+        index, length = self._by_sample(truth, classes)
+        return values.new_zeros(length).scatter_add_(0, index, values).view(-1, classes)
+
+    @staticmethod
+    def _by_sample(truth: Place, classes: int) -> tuple[Array, int]:
+        """The place of each pixel's label among those of all samples, flat, and their number."""
+        index, samples = truth.index, truth.index.shape[0]
         if samples > 1:
             first = classes * torch.arange(samples, device=index.device)
             index = index + first[:, None, None]
-        sums = values.new_zeros(samples * classes)
-        return sums.scatter_add_(0, index.reshape(-1), values).view(samples, classes)
+        return index.reshape(-1), samples * classes
 
     def scoring(self, arrays: Sequence[Array]) -> tuple[Backend, Sequence[Array]]:
         if all(isinstance(a, torch.Tensor) and a.device.type == "cpu" for a in arrays):
