@@ -171,7 +171,9 @@ class EagerBackend(TorchBackend):
 
     def below(self, p: Array, limit: float) -> Array:
         # on a CPU, where() costs as much as three exponentials
-        return torch.ops.aten.hardtanh_backward(p, p, -1.0, limit, grad_input=self._fresh(p))
+        return torch.ops.aten.hardtanh_backward.grad_input(
+            p, p, -1.0, limit, grad_input=self._fresh(p)
+        )
 
     def softplus(self, z: Array) -> Array:
         if z.dtype == torch.float32:
@@ -183,7 +185,7 @@ class EagerBackend(TorchBackend):
     def softplus_pull(self, z: Array, slope: Array, place: Array | None = None) -> Array:
         # from 40 on, the sigmoid is 1 in any dtype
         place = slope if place is None else place
-        return torch.ops.aten.softplus_backward(slope, z, 1, 40, grad_input=place)
+        return torch.ops.aten.softplus_backward.grad_input(slope, z, 1, 40, grad_input=place)
 
     def add_to(self, x: Array, y: Array) -> Array:
         return x.add_(y)
@@ -202,7 +204,7 @@ class EagerBackend(TorchBackend):
             lesser = own
             self.lesser_side(z, lesser)
         # slope·(1 − s)·s, which is the same for both sides
-        return torch.ops.aten.sigmoid_backward(slope, lesser, grad_input=own)
+        return torch.ops.aten.sigmoid_backward.grad_input(slope, lesser, grad_input=own)
 
     def multiply(self, x: Array, y: Array, place: Array | None = None) -> Array:
         if place is None:
