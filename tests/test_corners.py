@@ -1,5 +1,6 @@
 """What is seldom asked for: histograms with weights, cotangents of some classes, odd settings."""
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,31 @@ def test_workers_start_anew_after_a_fork() -> None:
     for _ in range(2):
         assert workers.map(abs, [-1, 2, -3], 2) == [1, 2, 3]
         workers._forget()
+
+
+def test_a_thread_that_cannot_be_set_up_is_not_waited_for() -> None:
+    turns = iter([None, ZeroDivisionError])
+
+    def fail_once() -> None:
+        error = next(turns, None)
+        if error is not None:
+            raise error
+
+    with pytest.raises((ZeroDivisionError, threading.BrokenBarrierError)):
+        Workers(fail_once).map(abs, [-1, 2], 2)
+
+
+def test_a_thread_that_cannot_start_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, turns = threading.Thread.start, iter([True, False])
+
+    def start_once(thread: threading.Thread) -> None:
+        if not next(turns, True):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_once)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        Workers().map(abs, [-1, 2], 2)
 
 
 def test_a_region_loss_has_no_map() -> None:

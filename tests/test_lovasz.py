@@ -222,6 +222,22 @@ def test_nothing_valid_and_saturated(xp: Library, method: Any, mode: Any) -> Non
     assert np.isfinite(gradient).all()
 
 
+@pytest.mark.parametrize("method", ["sort", "histogram"])
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_an_infinite_wrong_logit_costs_infinitely(xp: Library, method: Any, wrong: int) -> None:
+    """The slopes are weights, which are finite, and those of the others hardly change."""
+    rng = np.random.default_rng(3)
+    pred, target = rng.normal(size=(1, 150, 150)), rng.integers(0, 2, (1, 150, 150))
+    target[0, 5, 5], sign = wrong, 1 - 2 * wrong
+    pred[0, 5, 5] = 1e6 * sign
+    loss = LovaszLoss("binary", method=method)
+    expected = both(xp, loss, pred, target)[1]
+    pred[0, 5, 5] = np.inf * sign
+    value, gradient = both(xp, loss, pred, target)
+    assert value == np.inf
+    np.testing.assert_allclose(gradient, expected, rtol=1e-3)
+
+
 def test_no_foreground_costs_the_largest_error(xp: Library) -> None:
     p, t = np.array([[0.25, 0.75, 0.5]]), np.zeros((1, 3), dtype=int)
     keep = LovaszLoss("binary", from_logits=False)

@@ -1,5 +1,7 @@
 """Autograd, second order, torch.func, half precision, autocast, threads."""
 
+import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -24,6 +26,15 @@ def tensors(torch: Any, loss: Loss, seed: int = 1, **given: Any) -> tuple[Any, A
     pred, target, weight = draw(loss, seed, **given)
     x = torch.tensor(pred, requires_grad=True)
     return x, torch.tensor(target), None if weight is None else torch.tensor(weight)
+
+
+@pytest.fixture
+def switching() -> Iterator[None]:
+    """Threads take turns far more often than they do."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)
@@ -288,3 +299,19 @@ def test_a_large_graph_can_be_used_twice(torch: Any, loss: Loss) -> None:
     first = torch.autograd.grad(value, x, retain_graph=True)[0].clone()
     second = torch.autograd.grad(3 * value, x)[0]
     assert (second - 3 * first).norm() < 1e-5 * first.norm()
+
+
+@pytest.mark.usefixtures("switching")
+@pytest.mark.parametrize("side", [12, 420])
+@pytest.mark.parametrize("loss", [DiceLoss("binary"), CrossEntropyLoss("binary")], ids=repr)
+def test_threads_can_share_a_graph(torch: Any, loss: Loss, side: int) -> None:
+    x = torch.randn(2, side, side, requires_grad=True)
+    value = loss(x, (torch.rand(2, side, side) < 0.3).long())
+    once = torch.autograd.grad(value, x, retain_graph=True)[0].clone()
+
+    def scaled(factor: int) -> float:
+        own = torch.autograd.grad(value, x, torch.tensor(float(factor)), retain_graph=True)[0]
+        return float((own - factor * once).norm() / once.norm())
+
+    with ThreadPoolExecutor(4) as pool:
+        assert max(pool.map(scaled, range(1, 101 if side < 100 else 13))) < 1e-4

@@ -4,33 +4,34 @@ from __future__ import annotations
 
 from conformance.mutants.mutant import Mutant
 
-BACKEND, NUMPY, FLAT = "backend.py", "adapters/numpy.py", "adapters/_flat.py"
-EAGER, GRAPH = "adapters/_torch_eager.py", "adapters/_torch_graph.py"
+KERNELS, NUMPY, FLAT = "kernels.py", "adapters/numpy.py", "adapters/_flat.py"
+EAGER, TILES = "adapters/_torch_eager.py", "adapters/_torch_kernels.py"
+GRAPH = "adapters/_torch_graph.py"
 JAX = "adapters/jax.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     # the standard alone
-    Mutant("softplus without its logarithm", BACKEND,
+    Mutant("softplus without its logarithm", KERNELS,
            "return self.maximum(z, 0.0) + self.xp.log1p(self.xp.exp(-self.xp.abs(z)))",
            "return self.maximum(z, 0.0)", "strict"),
-    Mutant("sigmoid of one side", BACKEND,
+    Mutant("sigmoid of one side", KERNELS,
            "return self.xp.where(z >= 0, 1 / (1 + e), e / (1 + e))", "return 1 / (1 + e)",
            "strict"),
-    Mutant("shift of the softmax lost", BACKEND, "e = xp.exp(z - shift)", "e = xp.exp(z)",
+    Mutant("shift of the softmax lost", KERNELS, "e = xp.exp(z - shift)", "e = xp.exp(z)",
            "strict"),
-    Mutant("labels that are no class read as one", BACKEND,
+    Mutant("labels that are no class read as one", KERNELS,
            "self.xp.astype(labels == index[None, :, None], dtype, copy=False)",
            "self.xp.astype(labels % classes == index[None, :, None], dtype, copy=False)",
            "strict"),
-    Mutant("histogram off by one", BACKEND, "xp.reshape(x[1:] - x[:-1], shape)",
+    Mutant("histogram off by one", KERNELS, "xp.reshape(x[1:] - x[:-1], shape)",
            "xp.reshape(x[:-1] - x[:-1], shape)", "strict"),
-    Mutant("histogram forgets earlier tiles", BACKEND,
+    Mutant("histogram forgets earlier tiles", KERNELS,
            "return found if held is None else tuple(a + b for a, b in zip(held, found, "
            "strict=True))", "return found", "strict"),
-    Mutant("slope of the softmax without its mean", BACKEND,
+    Mutant("slope of the softmax without its mean", KERNELS,
            "(slope - (mean if at_truth is None else mean + at_truth))",
            "(slope - (0 * mean if at_truth is None else at_truth))", "strict"),
-    Mutant("wide ignore labels wrapped", BACKEND,
+    Mutant("wide ignore labels wrapped", KERNELS,
            "if not limits.min <= value <= limits.max:", "if False:", "torch"),
     # NumPy
     Mutant("softmax without a shift", NUMPY, "np.subtract(z, shift, out=room)",
@@ -59,21 +60,21 @@ MUTANTS: tuple[Mutant, ...] = (
            "torch"),
     Mutant("a target that asks for a gradient taken", GRAPH, "if x.requires_grad:", "if False:",
            "torch"),
-    Mutant("values added in float32", EAGER,
+    Mutant("values added in float32", TILES,
            "held = self.cast(truth.only_known(values), dtype).reshape(-1)",
            "held = truth.only_known(values).to(torch.float32).reshape(-1)", "torch"),
-    Mutant("softmax without its total", EAGER, "return e.div_(total), shift, total",
+    Mutant("softmax without its total", TILES, "return e.div_(total), shift, total",
            "return e, shift, total", "torch"),
-    Mutant("samples in one bin", EAGER, "index = index + first[:, None, None]",
+    Mutant("samples in one bin", TILES, "index = index + first[:, None, None]",
            "index = index + 0 * first[:, None, None]", "torch"),
-    Mutant("left-out pixels counted in torch", EAGER,
+    Mutant("left-out pixels counted in torch", TILES,
            "flat, value = index.reshape(-1), values.reshape(-1)",
            "flat, value = index.reshape(-1).clamp(max=length - 1), values.reshape(-1)", "torch"),
-    Mutant("weights of bins lost in torch", EAGER,
+    Mutant("weights of bins lost in torch", TILES,
            "sizes[:count].copy_(weight.narrow(0, first, count))", "pass", "torch"),
-    Mutant("rise of a line lost in torch", EAGER, "torch.addcmul(start, rise,",
+    Mutant("rise of a line lost in torch", TILES, "torch.addcmul(start, rise,",
            "torch.addcmul(start, 0 * rise,", "torch"),
-    Mutant("look-ups of other runs forgotten", EAGER, "flat.narrow(0, first, count), out=own)",
+    Mutant("look-ups of other runs forgotten", TILES, "flat.narrow(0, first, count), out=own)",
            "flat.narrow(0, 0, count), out=own)", "torch"),
     Mutant("threads that keep a graph", EAGER,
            "with torch.inference_mode(inference), torch.no_grad():",

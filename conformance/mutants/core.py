@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from conformance.mutants.mutant import Mutant
 
-WALK, READING, SCORING = "walk.py", "reading.py", "scoring.py"
+WALK, READER, READING, SCORING = "walk.py", "reader.py", "reading.py", "scoring.py"
+LIBRARY = "library.py"
 INPUTS, VALUES, LOSS = "inputs.py", "values.py", "loss.py"
 DISTANCE, BORDER, FREQUENCIES = "maps/_distance.py", "maps/_border.py", "maps/_frequencies.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     # the walk
-    Mutant("ignored labels read", WALK, "values.left_out(b, target, weight, ignore)",
+    Mutant("ignored labels read", READER, "values.left_out(b, target, weight, ignore)",
            "values.left_out(b, target, weight, None)"),
-    Mutant("NaN of ignored pixels read", WALK,
+    Mutant("NaN of ignored pixels read", READER,
            "x = b.xp.where(dead, b.xp.zeros_like(x), x)", "pass"),
     Mutant("pixels of no weight read", VALUES,
            "out = None if weight is None else backend.equals(weight, 0)", "out = None"),
-    Mutant("what one term ignores is gone for all", WALK, "if len(held) < len(masks):",
+    Mutant("what one term ignores is gone for all", READER, "if len(held) < len(masks):",
            "if not held:"),
     Mutant("gradient made ahead not scaled", WALK,
            "return self.backend.multiply(place, factor, place)", "return place"),
     Mutant("held gradient used twice", WALK, "room, memory.room = memory.room, None",
            "room = memory.room", "torch"),
-    Mutant("values of tiles not looked at", WALK,
+    Mutant("values of tiles not looked at", READER,
            "if self.looking and not fine and not self._in_range(x, target, weight):", "if False:"),
-    Mutant("soft targets remembered as hard", WALK, "self.memory.hard = not self._soft",
+    Mutant("soft targets remembered as hard", READER, "self.memory.hard = not self._soft",
            "self.memory.hard = True"),
     Mutant("samples not added", "backend.py", "if not per_sample:\n            parts",
            "if False:\n            parts"),
@@ -39,7 +40,7 @@ MUTANTS: tuple[Mutant, ...] = (
            "min(pixels, self.pixels - pixel - (pixel > 0))"),
     Mutant("last samples in a tile of their own lost", "tiles.py",
            "k = min(samples, self.samples - sample)", "k = min(samples, self.samples)", "torch"),
-    Mutant("counts in float32", "backend.py", '''where the device has it."""
+    Mutant("counts in float32", LIBRARY, '''where the device has it."""
         return self.xp.float64''', '''where the device has it."""
         return self.xp.float32'''),
     # the score

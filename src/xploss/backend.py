@@ -1,18 +1,16 @@
-"""What the engine asks of an array library, answered with the Array API standard alone.
+"""How tiles are walked over, and the entries that an adapter hooks the gradient into.
 
-An adapter overrides what its library does faster, and hooks the gradient into its autodiff.
-Shapes: k samples, C classes and m pixels of a tile, pixels last.
+The generic backend does with the Array API standard alone.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from . import _xp
-from ._xp import Array, Device, Dtype, Namespace
+from ._xp import Array, Dtype
 from .engine import Problem, check_cotangent
+from .kernels import Kernels
 from .scoring import add_values, score_term
 
 if TYPE_CHECKING:
@@ -21,16 +19,9 @@ if TYPE_CHECKING:
     from .walk import Measured
 
 
-ABOVE_ONE = 1 + 2.0**-23
-"""The number after 1 in float32."""
-TINY = 1e-30
-"""Keeps square roots away from 0 and from denormal numbers, where some processors are slow."""
-
-
-class Backend:
+class Backend(Kernels):
     """The generic backend: any namespace that array-api-compat recognises, on one thread."""
 
-    name: ClassVar[str] = "generic"
     tile_elements: ClassVar[int] = 1 << 18
     traces: ClassVar[bool] = False
     """Whether arrays are walked in one piece, as a compiler wants it that fuses operations."""
@@ -39,74 +30,11 @@ class Backend:
     holds: ClassVar[bool] = False
     """Whether the gradient's array may hold the probabilities until they are pulled."""
 
-    def __init__(self, xp: Namespace) -> None:
-        self.xp = xp
-
-    # facts
-
-    def compute_dtype(self, dtype: Dtype) -> Dtype:
-        """The dtype in which a tile is computed, and of the result."""
-        return self.xp.float64 if self.xp.finfo(dtype).bits == 64 else self.xp.float32
-
-    def accumulator(self, dtype: Dtype, device: Device) -> Dtype:
-        """The dtype in which tiles are added up: float64 where the device has it."""
-        return self.xp.float64
-
-    def index_dtype(self) -> Dtype:
-        """The dtype of labels within a tile."""
-        return self.xp.int64
-
-    def count_dtype(self, dtype: Dtype) -> Dtype:
-        """The dtype of large counts beside sums in `dtype`: integers where that is float32."""
-        return dtype if dtype == self.xp.float64 else self.index_dtype()
-
-    def device(self, x: Array) -> Device:
-        return _xp.device(x)
-
-    def concrete(self, x: Array) -> bool:
-        """Whether `x` has values that Python can look at (not under a trace)."""
-        return True
-
-    def on_host(self, x: Array) -> bool:
-        """Whether looking at values of `x` costs no device synchronisation."""
-        return "cpu" in str(self.device(x)).lower()
-
-    def refuse_gradient(self, name: str, x: Array) -> None:
-        """Raise TypeError if `x`, not `pred`, asks for a gradient."""
-
-    def owns(self, x: Array) -> bool:
-        """Whether `x` is an array of this library."""
-        return _xp.is_array(x) and _xp.namespace(x) is self.xp
-
-    def isdtype(self, x: Array, kind: str | tuple[str, ...]) -> bool:
-        """Whether the dtype of `x` is of a kind, in the words of the standard."""
-        return bool(self.xp.isdtype(x.dtype, kind))
-
-    def widened(self, x: Array) -> Array:
-        """`x`, in another dtype if the library cannot compute with its own."""
-        return x
-
-    def extent(self, x: Array) -> tuple[float, float]:
-        """The smallest and the largest value."""
-        return float(self.xp.min(x)), float(self.xp.max(x))
+    # walks
 
     def tile_limit(self, x: Array, size: int, accumulates: bool) -> int:
         """How many elements a tile of `x` may have; beside large statistics, fewer."""
         return self.tile_elements >> accumulates
-
-    def cast(self, x: Array, dtype: Dtype) -> Array:
-        """`x` in a dtype; itself if it has it."""
-        return self.xp.astype(x, dtype, copy=False)
-
-    def write(self, place: Array, x: Array) -> None:
-        """Put `x` into `place`, in its dtype."""
-        place[...] = self.cast(x, place.dtype)
-
-    def empty_like(self, x: Array) -> Array:
-        """An array for a gradient by `x`."""
-        return self.xp.empty_like(x)
-
-    # walks
 
     def scoring(self, arrays: Sequence[Array]) -> tuple[Backend, Sequence[Array]]:
         """Where small arrays are scored: their own library unless another is faster."""
@@ -215,268 +143,6 @@ class Backend:
     def add_samples(self, x: Array) -> Array:
         """Σ over the samples, axis 0, which is kept."""
         return x if x.shape[0] == 1 else self.xp.sum(x, axis=0, keepdims=True, dtype=x.dtype)
-
-    # kernels on tiles
-
-    def multiply(self, x: Array, y: Array, place: Array | None = None) -> Array:
-        """x·y, of which one has the shape of the product; it may be in `place`."""
-        return x * y
-
-    def equals(self, x: Array, value: int) -> Array:
-        """Where `x` is an integer, which may lie outside its dtype."""
-        xp = self.xp
-        if self.isdtype(x, "bool"):
-            return x if value == 1 else ~x if value == 0 else xp.zeros_like(x)
-        if self.isdtype(x, "integral"):
-            limits = xp.iinfo(x.dtype)
-            if not limits.min <= value <= limits.max:
-                return xp.zeros_like(x, dtype=xp.bool)
-            return x == value
-        return x == float(value)
-
-    def somewhere(self, mask: Array | None) -> Array | None:
-        """`mask`, or None if it is known to hold nowhere."""
-        if mask is None or not (self.concrete(mask) and self.on_host(mask)):
-            return mask
-        return mask if bool(self.xp.any(mask)) else None
-
-    def numbers(self, x: Array, dtype: Dtype) -> Array:
-        """A tile of bools or numbers in a floating dtype."""
-        return self.xp.astype(x, dtype, copy=False)
-
-    def is_hard(self, x: Array) -> bool:
-        """Whether a tile is known to hold 0 and 1 only; False if that is not free to tell."""
-        return False
-
-    def contiguous(self, x: Array) -> Array:
-        """`x` with its pixels adjacent in memory, where the library knows strides."""
-        return x
-
-    def maximum(self, x: Array, value: float) -> Array:
-        """The larger of each element and a number."""
-        return self.xp.maximum(x, self.constant(value, x))
-
-    def minimum(self, x: Array, value: float) -> Array:
-        """The smaller of each element and a number."""
-        return self.xp.minimum(x, self.constant(value, x))
-
-    def constant(self, values: Any, like: Array) -> Array:
-        """Numbers as an array beside `like`, of its dtype."""
-        return self.xp.asarray(values, dtype=like.dtype, device=self.device(like))
-
-    def softmax(self, z: Array, room: Array | None = None) -> tuple[Array, Array, Array]:
-        """Softmax over axis 1, the maximum that was subtracted, and what `log_total` takes.
-
-        The softmax may be in `room`, which only a backend that `holds` is given.
-        """
-        xp = self.xp
-        shift = xp.max(z, axis=1, keepdims=True)
-        e = xp.exp(z - shift)
-        total = xp.sum(e, axis=1, keepdims=True)
-        return e / total, shift, total
-
-    def log_total(self, total: Array) -> Array:
-        """The logarithm of the sum over the classes, from what `softmax` gives."""
-        return self.xp.log(total)
-
-    def cost_of_label(self, at_label: Array, shift: Array, log_total: Array) -> Array:
-        """−log softmax at the labels, from the logits there, which may be used up."""
-        return log_total - (at_label - shift)
-
-    def rest_of_one(self, p: Array, rest: Array) -> Array:
-        """1 − p, which is `rest` where p is above 1/2."""
-        return self.xp.where(p > 0.5, rest, 1 - p)
-
-    def cost_of_odds(self, q: Array, p: Array) -> Array:
-        """−log p to full precision, of p with q = 1 − p."""
-        return self.xp.log1p(q / p)
-
-    def below(self, p: Array, limit: float) -> Array:
-        """Probabilities, with 0 in the place of those that are not below `limit`."""
-        return self.xp.where(p < limit, p, self.xp.zeros_like(p))
-
-    def sigmoid_pull(
-        self, z: Array, slope: Array, lesser: Array | None = None, place: Array | None = None
-    ) -> Array:
-        """slope·p·(1 − p) of the sigmoid p, to full precision on both sides.
-
-        `lesser` is what `lesser_side` gives, if it is known. The result may be in `place`,
-        which may be `lesser`.
-        """
-        return self.sigmoid(z) * self.sigmoid(-z) * slope
-
-    def lesser_side(self, z: Array, room: Array) -> None:
-        """Put the smaller of p and 1 − p, the sigmoid of −abs(z), into `room`."""
-        self.write(room, self.sigmoid(-self.xp.abs(z)))
-
-    def against(self, t: Array) -> Array:
-        """1 − 2t."""
-        return 1 - 2 * t
-
-    def sigmoid(self, z: Array, room: Array | None = None) -> Array:
-        """The sigmoid, which may be in `room`."""
-        e = self.xp.exp(-self.xp.abs(z))
-        return self.xp.where(z >= 0, 1 / (1 + e), e / (1 + e))
-
-    def softplus(self, z: Array) -> Array:
-        """log(1 + exp(z)), to full precision on both sides."""
-        return self.maximum(z, 0.0) + self.xp.log1p(self.xp.exp(-self.xp.abs(z)))
-
-    def softplus_pull(self, z: Array, slope: Array, place: Array | None = None) -> Array:
-        """slope·sigmoid(z), which may be in `place`, or else where the slope was."""
-        return self.sigmoid(z) * slope
-
-    def add_to(self, x: Array, y: Array) -> Array:
-        """The sum of x and y in the shape of x, which may be used up."""
-        return x + y
-
-    def softmax_pull(
-        self,
-        p: Array,
-        slope: Array | None,
-        truth: Any,
-        at_truth: Array | None,
-        place: Array | None = None,
-    ) -> Array:
-        """p·(slope − Σp·slope − u) + onehot·u, with `slope` (k|1, C, m|1).
-
-        u is `at_truth`, (k, 1, m). The result may be in `place`, which may be p.
-        """
-        xp = self.xp
-        if slope is None:
-            pulled = -p * at_truth
-        else:
-            mean = xp.sum(p * slope, axis=1, keepdims=True)
-            pulled = p * (slope - (mean if at_truth is None else mean + at_truth))
-        return pulled if at_truth is None else self.add_at(pulled, truth, at_truth)
-
-    def one_hot(self, labels: Array, classes: int, dtype: Dtype) -> Array:
-        """(k, C, m) from labels (k, 1, m); a label that is no class has no one."""
-        index = self.xp.arange(classes, dtype=labels.dtype, device=self.device(labels))
-        return self.xp.astype(labels == index[None, :, None], dtype, copy=False)
-
-    def locate(self, labels: Array, classes: int, known: bool) -> Any:
-        """The place of each pixel's label (k, 1, m), as the methods below take it: a mask.
-
-        With `known`, every label is a class.
-        """
-        return self.one_hot(labels, classes, self.xp.bool)
-
-    def take_at(self, x: Array, truth: Any) -> Array:
-        """`x` (k|1, C, m|1) at each pixel's label, (k, 1, m); 0 where the label is no class."""
-        held = self.xp.where(truth, x, self.xp.zeros_like(x))
-        return self.xp.sum(held, axis=1, keepdims=True, dtype=x.dtype)
-
-    def add_at(self, x: Array, truth: Any, values: Array) -> Array:
-        """`x` (k, C, m) plus `values` (k, 1, m) at each pixel's label; `x` may be reused."""
-        return x + self.xp.astype(truth, x.dtype) * values
-
-    def put_at(self, x: Array, truth: Any, values: Array) -> Array:
-        """`x` (k, C, m) with `values` (k, 1, m) at each pixel's label."""
-        return self.xp.where(truth, values, x)
-
-    def sum_classes(self, values: Array, truth: Any, classes: int, dtype: Dtype) -> Array:
-        """Σ values (k, 1, m) of the pixels of each label, (k, C)."""
-        return self.xp.sum(self.xp.astype(truth, values.dtype) * values, axis=-1, dtype=dtype)
-
-    def count_classes(self, truth: Any, classes: int) -> Array:
-        """The number of pixels of each label, (k, C), in integers."""
-        dtype = self.index_dtype()
-        return self.xp.sum(self.xp.astype(truth, dtype), axis=-1, dtype=dtype)
-
-    def sum_pixels(self, x: Array, weight: Array | None, dtype: Dtype) -> Array:
-        """Σ weight·x over the pixels: (k, C) from (k, C, m) and a weight (k, 1|C, m)."""
-        return self.xp.sum(x if weight is None else x * weight, axis=-1, dtype=dtype)
-
-    # histograms
-
-    def place_errors(
-        self, errors: Array, bins: int, hinge: bool, room: Array | None = None
-    ) -> Array:
-        """The place of errors in [0, bins]: by the square root of the odds e/(1 − e).
-
-        The bins are fine near 0 and 1, where trained predictions are, and 2/bins wide at 1/2.
-        The odds of a hinge error are the error itself, so that the bins cover [0, ∞), and its
-        place is 0 where it is 0. It may be in `room`.
-        """
-        xp = self.xp
-        if hinge:
-            some = errors > 0
-            root = xp.sqrt(xp.where(some, errors, xp.ones_like(errors)))
-            root = xp.where(some, root, xp.zeros_like(root))
-        else:
-            root = xp.sqrt(errors / (ABOVE_ONE - errors) + TINY)
-        return root * bins / (root + 1)
-
-    def positive(self, x: Array) -> Array:
-        """1 where `x` is above 0, else 0."""
-        return self.xp.astype(x > 0, x.dtype)
-
-    def hinge(self, z: Array, t: Array) -> Array:
-        """The hinge errors max(0, 1 − (2t − 1)·z)."""
-        return self.maximum(1 + (1 - 2 * t) * z, 0.0)
-
-    def within(self, place: Array, whole: Array) -> Array:
-        """What is left of a place, which may be used up, beyond its whole part."""
-        return place - self.xp.astype(whole, place.dtype)
-
-    def whole_part(self, x: Array, most: int) -> Array:
-        """Numbers of at least 0 as integers of at most `most`; NaN as any of them."""
-        xp = self.xp
-        whole = xp.astype(x, self.index_dtype())
-        return xp.clip(whole, 0, most)
-
-    def histogram(
-        self,
-        index: Array,
-        values: Array,
-        weight: Array | None,
-        shape: tuple[int, ...],
-        held: Measured | None,
-        dtype: Dtype,
-    ) -> Measured:
-        """The number (or Σ weight) and Σ weight·values of each index, of `shape`, plus `held`.
-
-        Numbers have the dtype that `count_dtype` says. An index may be one past the end, and
-        counts nowhere. By the standard alone: the values are sorted by index, and running sums
-        differenced.
-        """
-        xp, length = self.xp, math.prod(shape)
-        flat = xp.reshape(index, (-1,))
-        order = xp.argsort(flat)
-        edges = xp.arange(length + 1, dtype=flat.dtype, device=self.device(flat))
-        ends = xp.searchsorted(xp.take(flat, order), edges)
-        value = xp.astype(xp.reshape(values, (-1,)), dtype)
-        size = xp.astype(ends, self.count_dtype(dtype))
-        if weight is not None:
-            w = xp.astype(xp.reshape(xp.broadcast_to(weight, values.shape), (-1,)), dtype)
-            value, size = value * w, self._running(xp.take(w, order), ends)
-        total = self._running(xp.take(value, order), ends)
-        found = tuple(xp.reshape(x[1:] - x[:-1], shape) for x in (size, total))
-        return found if held is None else tuple(a + b for a, b in zip(held, found, strict=True))
-
-    def _running(self, x: Array, ends: Array) -> Array:
-        """The sums of the first elements of `x`, as many as `ends` says."""
-        xp = self.xp
-        return xp.take(xp.concat([xp.zeros_like(x[:1]), self.running_sum(x)]), ends)
-
-    def look_up_lines(self, lines: Array, index: Array, within: Array) -> Array:
-        """Start + rise·within of the line of each flat index, of a table (..., 2) of both.
-
-        `within` may be used up.
-        """
-        xp = self.xp
-        found = xp.take(xp.reshape(lines, (-1, 2)), xp.reshape(index, (-1,)), axis=0)
-        start, rise = (xp.reshape(found[:, side], index.shape) for side in (0, 1))
-        return start + rise * within
-
-    def running_sum(self, x: Array, dtype: Dtype | None = None) -> Array:
-        """The sums of the first elements along the last axis."""
-        return self.xp.cumulative_sum(x, axis=-1, dtype=dtype)
-
-    def unsort(self, x: Array, order: Array) -> Array:
-        """`x` with element i of the last axis moved to place `order`[i]."""
-        return self.xp.take_along_axis(x, self.xp.argsort(order, axis=-1), axis=-1)
 
     # the entries that autodiff hooks into
 

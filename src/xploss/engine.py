@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import inputs, values
+from .reader import Memory
 from .scoring import add_values, scale_slopes, score_term
-from .walk import Measured, Memory, Walk
+from .walk import Measured, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -65,11 +65,21 @@ class Workers:
         together = threading.Barrier(count)
 
         def begin(_: int) -> None:
-            if self._set_up is not None:
-                self._set_up()
+            try:
+                if self._set_up is not None:
+                    self._set_up()
+            except BaseException:
+                together.abort()
+                raise
             together.wait()
 
-        list(pool.map(begin, range(count)))
+        try:
+            list(pool.map(begin, range(count)))
+        except BaseException:
+            # those that have started wait for the one that cannot
+            together.abort()
+            pool.shutdown(wait=False)
+            raise
         if self._started is not None:
             self._started(count)
         return pool

@@ -8,7 +8,7 @@ import torch
 
 if TYPE_CHECKING:
     from ..loss import Loss
-    from ..walk import Memory
+    from ..reader import Memory
     from ._torch_graph import TorchBackend
 
 
@@ -21,6 +21,8 @@ class State:
         self.problem: Any = None
         self.slopes: Any = None
         self.memories: list[Memory] = []
+        self.lock: Any = None
+        """Held while a gradient is made of what is kept, which one thread does at a time."""
 
 
 class Call(torch.autograd.Function):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,27 +10,21 @@ import numpy as np
 import torch
 
 from .._xp import Array, Dtype, Namespace
-from ..backend import ABOVE_ONE, TINY, Backend
+from ..backend import Backend
 from ..engine import Problem
 from ..threads import CALMING, Workers
 from ._torch_call import State
-from ._torch_graph import Place, TorchBackend
+from ._torch_graph import TorchBackend
+from ._torch_kernels import NUMPY_DTYPES, EagerKernels
 
 if TYPE_CHECKING:
     from ..tiles import Block
-    from ..walk import Measured
 
-_NUMPY = {
-    torch.float64: np.float64, torch.float32: np.float32,
-    torch.int64: np.int64, torch.int32: np.int32, torch.complex128: np.complex128,
-}  # fmt: skip
-_RUN = 1 << 16
-"""Elements that are looked up at a time, so that their indices stay in the cache."""
 _HUGE = 1 << 22
 """From so many bytes on, NumPy asks the system for huge pages."""
 
 
-class EagerBackend(TorchBackend):
+class EagerBackend(EagerKernels):
     """torch tensors outside of any trace: tiles in place, without a graph."""
 
     def __init__(self, xp: Namespace, graph: TorchBackend) -> None:
@@ -46,22 +40,6 @@ class EagerBackend(TorchBackend):
         offset = x.storage_offset() + block.sample * first + block.pixel * third
         shape = (block.samples, x.shape[1], block.pixels)
         return x.as_strided(shape, (first, second, third), offset)
-
-    def cast(self, x: Array, dtype: Dtype) -> Array:
-        return x if x.dtype == dtype else self._converted(x, dtype)
-
-    def _fresh(self, like: Array, dtype: Dtype | None = None) -> Array:
-        """An uninitialised array of a tile's shape.
-
-        Of torch's own, aligned beyond what malloc gives, glibc would keep up to eight copies.
-        """
-        kind = dtype or like.dtype
-        if kind not in _NUMPY:
-            return torch.empty(like.shape, dtype=kind, device=like.device)
-        return torch.from_numpy(np.empty(like.shape, _NUMPY[kind]))
-
-    def _converted(self, x: Array, dtype: Dtype) -> Array:
-        return self._fresh(x, dtype).copy_(x)
 
     def empty_like(self, x: Array) -> Array:
         size = x.numel() * x.element_size()
@@ -91,9 +69,6 @@ class EagerBackend(TorchBackend):
     def rows(self, x: Array, block: Block) -> Array:
         return Backend.rows(self, x, block)
 
-    def concrete(self, x: Array) -> bool:
-        return True
-
     def tile_limit(self, x: Array, size: int, accumulates: bool) -> int:
         # a tile is to be small beside the array, with all that is computed from it
         half: bool = x.element_size() < 4
@@ -114,227 +89,6 @@ class EagerBackend(TorchBackend):
 
         return _WORKERS.map(quietly, work, self.workers())
 
-    def contiguous(self, x: Array) -> Array:
-        return x if x.stride(-1) == 1 else x.contiguous()
-
-    def softmax(self, z: Array, room: Array | None = None) -> tuple[Array, Array, Array]:
-        shift = torch.amax(z, 1, keepdim=True, out=self._fresh(z[:, :1]))
-        e = torch.sub(z, shift, out=self._fresh(z) if room is None else room).exp_()
-        total = torch.sum(e, 1, keepdim=True, out=self._fresh(shift))
-        return e.div_(total), shift, total
-
-    def log_total(self, total: Array) -> Array:
-        return total.log_()
-
-    def cost_of_label(self, at_label: Array, shift: Array, log_total: Array) -> Array:
-        return torch.sub(log_total, at_label.sub_(shift), out=at_label)
-
-    def softmax_pull(
-        self,
-        p: Array,
-        slope: Array | None,
-        truth: Any,
-        at_truth: Array | None,
-        place: Array | None = None,
-    ) -> Array:
-        if slope is None:
-            assert at_truth is not None
-            place = self._fresh(p) if place is None else place
-            pulled = torch.mul(p, at_truth, out=place).neg_()
-        else:
-            if slope.shape[2] > 1 or torch.is_autocast_enabled(p.device.type):
-                held = self.multiply(p, slope)
-                mean = torch.sum(held, 1, keepdim=True, out=self._fresh(p[:, :1]))
-            else:
-                mean = torch.matmul(slope.permute(0, 2, 1), p, out=self._fresh(p[:, :1]))
-            mean = mean if at_truth is None else mean.add_(at_truth)
-            pulled = torch.sub(slope, mean, out=self._fresh(p))
-            pulled = torch.mul(p, pulled, out=pulled if place is None else place)
-        return pulled if at_truth is None else self.add_at(pulled, truth, at_truth)
-
-    def numbers(self, x: Array, dtype: Dtype) -> Array:
-        # bools convert four times faster as bytes
-        return self.cast(x.view(torch.uint8) if x.dtype == torch.bool else x, dtype)
-
-    def is_hard(self, x: Array) -> bool:
-        if not self.on_host(x):
-            return False
-        low, high = self.extent(torch.addcmul(x, x, x, value=-1, out=self._fresh(x)))
-        return low == 0 == high
-
-    def rest_of_one(self, p: Array, rest: Array) -> Array:
-        q = torch.sub(p.new_ones(()), p, out=self._fresh(p))
-        return torch.lerp(q, rest, torch.gt(p, 0.5, out=self._fresh(p)), out=q)
-
-    def cost_of_odds(self, q: Array, p: Array) -> Array:
-        return torch.div(q, p, out=self._fresh(q)).log1p_()
-
-    def below(self, p: Array, limit: float) -> Array:
-        # on a CPU, where() costs as much as three exponentials
-        return torch.ops.aten.hardtanh_backward.grad_input(
-            p, p, -1.0, limit, grad_input=self._fresh(p)
-        )
-
-    def softplus(self, z: Array) -> Array:
-        if z.dtype == torch.float32:
-            fresh = self._fresh(z)
-            softened: Array = torch._C._nn.softplus(z, out=fresh)  # noqa: SLF001
-            return softened
-        return super().softplus(z)
-
-    def softplus_pull(self, z: Array, slope: Array, place: Array | None = None) -> Array:
-        # from 40 on, the sigmoid is 1 in any dtype
-        place = slope if place is None else place
-        return torch.ops.aten.softplus_backward.grad_input(slope, z, 1, 40, grad_input=place)
-
-    def add_to(self, x: Array, y: Array) -> Array:
-        return x.add_(y)
-
-    def sigmoid(self, z: Array, room: Array | None = None) -> Array:
-        return torch.sigmoid(z, out=self._fresh(z) if room is None else room)
-
-    def lesser_side(self, z: Array, room: Array) -> None:
-        torch.abs(z, out=room).neg_().sigmoid_()
-
-    def sigmoid_pull(
-        self, z: Array, slope: Array, lesser: Array | None = None, place: Array | None = None
-    ) -> Array:
-        own = self._fresh(z) if place is None else place
-        if lesser is None:
-            lesser = own
-            self.lesser_side(z, lesser)
-        # slope·(1 − s)·s, which is the same for both sides
-        return torch.ops.aten.sigmoid_backward.grad_input(slope, lesser, grad_input=own)
-
-    def multiply(self, x: Array, y: Array, place: Array | None = None) -> Array:
-        if place is None:
-            place = self._fresh(x if x.numel() >= y.numel() else y)
-        return torch.mul(x, y, out=place)
-
-    def against(self, t: Array) -> Array:
-        return torch.sub(t.new_ones(()), t, alpha=2, out=self._fresh(t))
-
-    def take_at(self, x: Array, truth: Place) -> Array:
-        if truth.known is not None:
-            return super().take_at(x, truth)
-        if x.shape[0] == 1 and x.shape[2] == 1:
-            # one number per class
-            found = x.view(-1).index_select(0, truth.index.reshape(-1))
-            return found.view(truth.index.shape)
-        samples, _, pixels = truth.index.shape
-        whole = x.expand((samples, x.shape[1], pixels))
-        return torch.gather(whole, 1, truth.index, out=self._fresh(truth.index, x.dtype))
-
-    def add_at(self, x: Array, truth: Place, values: Array) -> Array:
-        return x.scatter_add_(1, truth.index, truth.only_known(values))
-
-    def histogram(
-        self,
-        index: Array,
-        values: Array,
-        weight: Array | None,
-        shape: tuple[int, ...],
-        held: Measured | None,
-        dtype: Dtype,
-    ) -> Measured:
-        # size and total are one complex number, so that a bin is visited once;
-        # counts are exact up to 2^53, and one bin more takes what counts nowhere
-        length = math.prod(shape)
-        if held is None:
-            sums = torch.zeros(length + 1, dtype=torch.complex128, device=index.device)
-            held = tuple(part[:length].view(shape) for part in (sums.real, sums.imag))
-        else:
-            sums = torch.view_as_complex(held[0].as_strided((length + 1, 2), (2, 1)))
-        flat, value = index.reshape(-1), values.reshape(-1)
-        if weight is not None:
-            weight = weight.expand(values.shape).reshape(-1)
-            value = self.multiply(value, weight)
-        bins = torch.from_numpy(np.empty(min(len(flat), _RUN), np.int64))
-        pairs = torch.from_numpy(np.ones(len(bins), np.complex128))
-        sizes, totals = pairs.real, pairs.imag
-        for first in range(0, len(flat), _RUN):
-            count = min(_RUN, len(flat) - first)
-            totals[:count].copy_(value.narrow(0, first, count))
-            if weight is not None:
-                sizes[:count].copy_(weight.narrow(0, first, count))
-            own = bins[:count].copy_(flat.narrow(0, first, count))
-            sums.scatter_add_(0, own, pairs[:count])
-        return held
-
-    def look_up_lines(self, lines: Array, index: Array, within: Array) -> Array:
-        # start and rise are found as one number of twice the bits
-        kind = torch.float64 if lines.dtype == torch.float32 else torch.complex128
-        table, flat, along = lines.view(kind).view(-1), index.reshape(-1), within.reshape(-1)
-        found = self._fresh(index, lines.dtype)
-        out = found.view(-1)
-        pairs = torch.from_numpy(np.empty(min(len(flat), _RUN), _NUMPY[kind]))
-        for first in range(0, len(flat), _RUN):
-            count = min(_RUN, len(flat) - first)
-            own, place = pairs[:count], out.narrow(0, first, count)
-            torch.index_select(table, 0, flat.narrow(0, first, count), out=own)
-            start, rise = own.view(lines.dtype).view(count, 2).unbind(1)
-            torch.addcmul(start, rise, along.narrow(0, first, count), out=place)
-        return found
-
-    def put_at(self, x: Array, truth: Place, values: Array) -> Array:
-        if truth.known is not None:
-            return super().put_at(x, truth, values)
-        return self._converted(x, x.dtype).scatter_(1, truth.index, values)
-
-    def place_errors(
-        self, errors: Array, bins: int, hinge: bool, room: Array | None = None
-    ) -> Array:
-        root = self._fresh(errors) if room is None else room
-        tiny, zero = (errors.new_tensor(x) for x in (TINY, 0.0))
-        if hinge:
-            torch.sqrt(errors, out=root)
-        else:
-            away = torch.sub(zero + ABOVE_ONE, errors, out=root)
-            torch.addcdiv(tiny, errors, away, out=root).sqrt_()
-        whole = torch.add(root, 1, out=self._fresh(root))
-        return torch.addcdiv(zero, root, whole, value=bins, out=root)
-
-    def hinge(self, z: Array, t: Array) -> Array:
-        away = self.against(t)
-        return torch.addcmul(z.new_ones(()), away, z, out=away).relu_()
-
-    def positive(self, x: Array) -> Array:
-        return torch.sign(x, out=self._fresh(x))
-
-    def whole_part(self, x: Array, most: int) -> Array:
-        return self._converted(x, torch.int32).clamp_(0, most)
-
-    def within(self, place: Array, whole: Array) -> Array:
-        return place.sub_(whole)
-
-    def sum_pixels(self, x: Array, weight: Array | None, dtype: Dtype) -> Array:
-        # the float32 sum over adjacent pixels is a cascade: its error does not grow with them
-        return torch.sum(x if weight is None else self.multiply(x, weight), -1)
-
-    def sum_classes(self, values: Array, truth: Place, classes: int, dtype: Dtype) -> Array:
-        held = self.cast(truth.only_known(values), dtype).reshape(-1)
-        return self._add_up(held, truth, classes)
-
-    def count_classes(self, truth: Place, classes: int) -> Array:
-        if truth.known is None:
-            index, length = self._by_sample(truth, classes)
-            return torch.bincount(index, minlength=length).view(-1, classes)
-        return self._add_up(truth.known.reshape(-1).to(torch.int64), truth, classes)
-
-    def _add_up(self, values: Array, truth: Place, classes: int) -> Array:
-        """The sum of the values of each sample and label, (k, C)."""
-        index, length = self._by_sample(truth, classes)
-        return values.new_zeros(length).scatter_add_(0, index, values).view(-1, classes)
-
-    @staticmethod
-    def _by_sample(truth: Place, classes: int) -> tuple[Array, int]:
-        """The place of each pixel's label among those of all samples, flat, and their number."""
-        index, samples = truth.index, truth.index.shape[0]
-        if samples > 1:
-            first = classes * torch.arange(samples, device=index.device)
-            index = index + first[:, None, None]
-        return index.reshape(-1), samples * classes
-
     def scoring(self, arrays: Sequence[Array]) -> tuple[Backend, Sequence[Array]]:
         if all(isinstance(a, torch.Tensor) and a.device.type == "cpu" for a in arrays):
             from .numpy import BACKEND as NUMPY
@@ -345,12 +99,13 @@ class EagerBackend(TorchBackend):
     def scored(self, x: Array, like: Array, dtype: Dtype) -> Array:
         if isinstance(x, torch.Tensor):
             return x.to(dtype)
-        return torch.from_numpy(np.asarray(x, _NUMPY[dtype]))
+        return torch.from_numpy(np.asarray(x, NUMPY_DTYPES[dtype]))
 
     def forward(self, state: State, pred: Array, target: Array, weight: Array | None) -> Array:
         problem = Problem(self, state.loss, pred, target, weight)
         value, state.slopes = problem.score(problem.measure(ahead=True))
         state.memories = problem.memories
+        state.lock = threading.Lock()
         state.problem = problem if problem.small else None
         return value
 
@@ -359,10 +114,11 @@ class EagerBackend(TorchBackend):
     ) -> Array:
         if torch.is_grad_enabled():
             return self._graph.backward(state, cotangent, pred, target, weight)
-        problem = state.problem
-        if problem is None:
-            problem = Problem(self, state.loss, pred, target, weight, memories=state.memories)
-        return problem.gradient(state.slopes, cotangent)
+        with state.lock:
+            problem = state.problem
+            if problem is None:
+                problem = Problem(self, state.loss, pred, target, weight, memories=state.memories)
+            return problem.gradient(state.slopes, cotangent)
 
 
 def _work_alone() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _xp
-from ..backend import ABOVE_ONE, TINY
+from ..kernels import ABOVE_ONE, TINY
 from ..threads import CALMING, Workers, default_count
 from ._flat import FlatBackend
 
@@ -130,10 +130,9 @@ class NumpyBackend(FlatBackend):
             np.divide(errors, root, out=root)
             root += TINY
             np.sqrt(root, out=root)
-        whole = root + 1
-        root *= bins
-        root /= whole
-        return root
+        root += 1
+        np.divide(bins, root, out=root)
+        return np.subtract(bins, root, out=root)
 
     def unsort(self, x: Array, order: Array) -> Array:
         out = np.empty_like(x)

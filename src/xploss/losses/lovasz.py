@@ -16,7 +16,7 @@ from .. import parameters
 from ..loss import Term
 from ._lovasz_bins import tables, weights_of_bins
 from ._lovasz_order import weights_of_order
-from .overlap import share_of_classes
+from .region import share_of_classes
 
 if TYPE_CHECKING:
     from .._xp import Array

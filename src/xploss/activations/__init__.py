@@ -1,0 +1,8 @@
+"""What turns logits into probabilities, one activation per file, and derivatives back."""
+
+from .activation import Activation
+from .probability import Probability
+from .sigmoid import Sigmoid
+from .softmax import Softmax
+
+__all__ = ["Activation", "Probability", "Sigmoid", "Softmax"]

@@ -1,0 +1,89 @@
+"""A tile's probabilities from its logits, and the way back for derivatives.
+
+Each activation is computed once per tile for all terms of a sum, and pulled back once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .._xp import Array
+    from ..backend import Backend
+    from ..reading import Reading
+
+
+@dataclass
+class Activation(ABC):
+    """Probabilities of a tile; `x` (k, C, m) is what the caller passed, widened."""
+
+    backend: Backend
+    x: Array
+    room: Array | None = None
+    """An array of the tile's shape to be used meanwhile, whose content `pull` is given again."""
+    ready: bool = False
+    """Whether `room` or `notes` holds what was left there."""
+    notes: Array | None = None
+    """The same for the single term that reads the activation, in the place of `room`."""
+
+    @property
+    @abstractmethod
+    def p(self) -> Array:
+        """The probabilities, (k, C, m)."""
+
+    @property
+    def q(self) -> Array:
+        """One minus the probabilities."""
+        return self.backend.maximum(1 - self.p, 0.0)
+
+    @property
+    @abstractmethod
+    def log_p(self) -> Array:
+        """The logarithm of the probabilities, finite."""
+
+    @property
+    def log_q(self) -> Array:
+        """The logarithm of one minus the probabilities, finite; none for a softmax."""
+        raise AttributeError(f"{type(self).__name__} has no log_q")
+
+    def has_truth(self, reading: Reading) -> bool:
+        """Whether each pixel, or each entry, has one true side: that of its label."""
+        return reading.labels is not None
+
+    def true(self, reading: Reading) -> Array:
+        """P of the truth: at each pixel's label, (k, 1, m)."""
+        if "true" not in reading.memory:
+            reading.memory["true"] = reading.at_truth(self.p)
+        return reading.memory["true"]
+
+    def sides_true(self, reading: Reading) -> tuple[Array, Array]:
+        """1 − p and −log p of the truth, each to its own last digits."""
+        return self.backend.maximum(1 - self.true(reading), 0.0), self.cost_true(reading)
+
+    @abstractmethod
+    def cost_true(self, reading: Reading) -> Array:
+        """−log p of the truth."""
+
+    def settle(self) -> None:  # noqa: B027 - nothing, unless something spares `pull` work
+        """Leave in `room` what `pull` is spared by; after it, p is gone."""
+
+    @abstractmethod
+    def pull(self, reading: Reading, place: Array | None = None) -> Array:
+        """The derivative by `x`, (k, C, m), weight included, from a reading's slopes.
+
+        It may be in `place`, if the activation is not asked for anything after.
+        """
+
+
+def weighted(pulled: Array, reading: Reading) -> Array:
+    """What is pulled back, times the weight of the pixels."""
+    return pulled if reading.weight is None else pulled * reading.weight
+
+
+def summed(a: Array | None, b: Array | None) -> Array | None:
+    """The sum of two arrays, None standing for 0."""
+    if a is None:
+        return b
+    return a if b is None else a + b

@@ -1,0 +1,92 @@
+"""Sigmoid of each class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy
+from .activation import Activation, summed, weighted
+
+if TYPE_CHECKING:
+    from .._xp import Array
+    from ..backend import Backend
+    from ..reading import Reading
+
+
+class Sigmoid(Activation):
+    """Sigmoid of each class; the smaller of p and 1 − p is left in `room`.
+
+    With a hard target the true side of an entry is p or 1 − p, the sigmoid of −a, where
+    a = (1 − 2t)·z.
+    """
+
+    def has_truth(self, reading: Reading) -> bool:
+        return reading.hard
+
+    def _away(self, reading: Reading) -> Array:
+        """a, (k, C, m)."""
+        if "away" not in reading.memory:
+            reading.memory["away"] = self.backend.multiply(reading.against, self.x)
+        return reading.memory["away"]
+
+    def cost_true(self, reading: Reading) -> Array:
+        return self.backend.softplus(self._away(reading))
+
+    def sides_true(self, reading: Reading) -> tuple[Array, Array]:
+        return self.backend.sigmoid(self._away(reading)), self.cost_true(reading)
+
+    @lazy
+    def p(self) -> Array:
+        return self.backend.sigmoid(self.x, None if self.ready else self.room)
+
+    def settle(self) -> None:
+        if self.room is not None:
+            self.backend.lesser_side(self.x, self.room)
+
+    @lazy
+    def q(self) -> Array:
+        return self.backend.sigmoid(-self.x)
+
+    @lazy
+    def _finite(self) -> Array:
+        """The logits without infinities, which a target of 0 would turn into NaN."""
+        most = float(self.backend.xp.finfo(self.x.dtype).max) / 2
+        return self.backend.minimum(self.backend.maximum(self.x, -most), most)
+
+    @lazy
+    def log_p(self) -> Array:
+        return -self.backend.softplus(-self._finite)
+
+    @lazy
+    def log_q(self) -> Array:
+        return -self.backend.softplus(self._finite)
+
+    def pull(self, reading: Reading, place: Array | None = None) -> Array:
+        """Dz = p·q·g + q·r − p·r', with g, r and r' the slopes by p, log p and log q.
+
+        Of the truth, with the slopes g and r by its 1 − p and −log p: da = q·(r + p·g).
+        """
+        s, b, pulled = reading.slopes, self.backend, None
+        g = summed(s.p_class, s.p)
+        if g is not None:
+            pulled = b.sigmoid_pull(self.x, g, self.room if self.ready else None, place)
+        if s.cost_true is not None:
+            away, free = self._away(reading), place if pulled is None else None
+            by_truth = s.cost_true
+            if s.q_true is not None:
+                p = b.softplus_pull(b.multiply(away, b.constant(-1.0, away)), s.q_true)
+                by_truth = b.add_to(p, by_truth)
+            slope = b.multiply(reading.against, by_truth)
+            pulled = _added(b, pulled, b.softplus_pull(away, slope, free))
+        if s.log_p is not None:
+            pulled = _added(b, pulled, self.q * s.log_p)
+        if s.log_q is not None:
+            pulled = _added(b, pulled, -(self.p * s.log_q))
+        if s.z is not None:
+            pulled = _added(b, pulled, s.z)
+        return weighted(b.xp.zeros_like(self.x) if pulled is None else pulled, reading)
+
+
+def _added(backend: Backend, total: Array | None, x: Array) -> Array:
+    """The sum of a total, if there is one, which may be used up, and `x`."""
+    return x if total is None else backend.add_to(total, x)

@@ -1,0 +1,117 @@
+"""Softmax over the classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy
+from .activation import Activation, summed, weighted
+
+if TYPE_CHECKING:
+    from .._xp import Array, Namespace
+    from ..reading import Reading
+
+SMALLEST = 1e-30
+"""Above it, a probability in float32 has all its digits, and so has its inverse."""
+
+
+class Softmax(Activation):
+    """Softmax over the classes; the probabilities stay in `room`."""
+
+    @lazy
+    def _parts(self) -> tuple[Array, Array, Array]:
+        if not self.ready:
+            return self.backend.softmax(self.x, self.room)
+        xp = self.backend.xp
+        # the largest p is 1/Σ
+        total = 1 / xp.max(self.p, axis=1, keepdims=True)
+        return self.p, xp.max(self.x, axis=1, keepdims=True), total
+
+    @lazy
+    def _log_total(self) -> Array:
+        # the total is used up
+        return self.backend.log_total(self._parts[2])
+
+    @property
+    def p(self) -> Array:
+        return self.room if self.ready else self._parts[0]
+
+    @lazy
+    def log_p(self) -> Array:
+        _, shift, _ = self._parts
+        lowest = -float(self.backend.xp.finfo(self.x.dtype).max) / 2
+        return self.backend.maximum(self.x - shift, lowest) - self._log_total
+
+    @lazy
+    def _rest(self) -> Array:
+        """Σ p of all classes but one above 1/2, (k, 1, m): what that one leaves of 1."""
+        small = self.backend.below(self.p, 0.5)
+        return self.backend.xp.sum(small, axis=1, keepdims=True, dtype=small.dtype)
+
+    @lazy
+    def q(self) -> Array:
+        return self.backend.xp.where(self.p > 0.5, self._rest, 1 - self.p)
+
+    def sides_true(self, reading: Reading) -> tuple[Array, Array]:
+        b, xp, p = self.backend, self.backend.xp, self.true(reading)
+        q = b.rest_of_one(p, self._rest)
+        if self._all_digits(reading, p):
+            return q, b.cost_of_odds(q, p)
+        some = p > SMALLEST
+        near = b.cost_of_odds(q, xp.where(some, p, xp.ones_like(p)))
+        return q, xp.where(some, near, self.cost_true(reading))
+
+    def _all_digits(self, reading: Reading, p: Array) -> bool:
+        """Whether every pixel is known to have a label, and its p none but full digits."""
+        b = self.backend
+        return reading.known and b.concrete(p) and b.on_host(p) and b.extent(p)[0] > SMALLEST
+
+    def cost_true(self, reading: Reading) -> Array:
+        _, shift, _ = self._parts
+        log_total = self._log_total
+        at_label, known = reading.at_truth(self.x), reading.labelled(self.x.dtype)
+        if known is None:
+            return self.backend.cost_of_label(at_label, shift, log_total)
+        return known * log_total - (at_label - known * shift)
+
+    def pull(self, reading: Reading, place: Array | None = None) -> Array:
+        """Dz = p·(g − Σp·g − Σr) + r, with g the slope by p and r the slope by log p.
+
+        From dp_c = p_c·(dz_c − Σ_k p_k·dz_k) and d log p_c = dz_c − Σ_k p_k·dz_k.
+        """
+        s, b = reading.slopes, self.backend
+        spread = reading.weight is not None and reading.weight.shape[1] > 1
+        if s.log_p is None and not spread:
+            at_truth = None if s.cost_true is None else -s.cost_true
+            if s.by_p_true is not None:
+                at_truth = summed(at_truth, b.multiply(s.by_p_true, self.true(reading)))
+            truth = None if at_truth is None else reading.place
+            slope = summed(s.p_class, s.p)
+            return weighted(b.softmax_pull(self.p, slope, truth, at_truth, place), reading)
+        return self._pull_dense(reading)
+
+    def _pull_dense(self, reading: Reading) -> Array:
+        s, b, xp = reading.slopes, self.backend, self.backend.xp
+        g, r = summed(s.p_class, s.p), s.log_p
+        if s.by_p_true is not None:
+            g = b.add_at(_whole(g, self.p, xp), reading.place, s.by_p_true)
+        if s.cost_true is not None:
+            r = b.add_at(_whole(r, self.p, xp), reading.place, -s.cost_true)
+        spread = reading.weight is not None and reading.weight.shape[1] > 1
+        if spread:
+            g, r = (None if x is None else x * reading.weight for x in (g, r))
+        if g is None:
+            pulled = r - self.p * xp.sum(_whole(r, self.p, xp), axis=1, keepdims=True)
+        else:
+            mean = xp.sum(self.p * g, axis=1, keepdims=True)
+            if r is not None:
+                mean = mean + xp.sum(_whole(r, self.p, xp), axis=1, keepdims=True)
+            pulled = self.p * (g - mean)
+            pulled = pulled if r is None else pulled + r
+        return pulled if spread else weighted(pulled, reading)
+
+
+def _whole(x: Array | None, like: Array, xp: Namespace) -> Array:
+    """A new array of the shape of `like`, of `x` or zeros."""
+    zero = xp.zeros_like(like)
+    return zero if x is None else x + zero

@@ -1,0 +1,209 @@
+"""Reading a tile: its values looked at, its activation, its target for each ignore label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import inputs, values
+from .activations import Activation, Probability, Sigmoid, Softmax
+from .lazy import lazy
+from .reading import Reading, Slopes
+from .tiles import Block
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ._xp import Array
+    from .backend import Backend
+    from .loss import Term
+
+
+@dataclass
+class Memory:
+    """What a walk remembers from measure to pull."""
+
+    trusted: bool = False
+    """Whether the values have been found to be in range."""
+    hard: bool = False
+    """Whether every target has been found to be 0 or 1."""
+    room: Array | None = None
+    """The gradient's array, which holds what it is made from."""
+    ahead: tuple[Array, ...] | None = None
+    """The slopes, up to a factor, with which `room` holds the gradient already."""
+    scorer: Backend | None = None
+    """Where slopes are arrays of."""
+
+
+@dataclass
+class Reader:
+    """Reads the tiles of the terms that share an activation."""
+
+    backend: Backend
+    laid: inputs.Laid
+    terms: list[tuple[int, float, Term]]
+    looking: bool
+    """Whether the values of the tiles are looked at."""
+    memory: Memory
+    _soft: bool = False
+    """Whether a target between 0 and 1 has been found."""
+
+    def __post_init__(self) -> None:
+        b, laid = self.backend, self.laid
+        self._dtype = b.compute_dtype(laid.pred.dtype)
+        self._accumulator = b.accumulator(self._dtype, b.device(laid.pred))
+        self._float_target = b.isdtype(laid.target, "real floating")
+        self._bool_target = b.isdtype(laid.target, "bool")
+        self._weighted = laid.weight is not None and (
+            laid.weight.shape[1] > 1 or not b.isdtype(laid.weight, "bool")
+        )
+        self._sizes: dict[Any, Array] = {}
+
+    @property
+    def _first(self) -> Term:
+        return self.terms[0][2]
+
+    @lazy
+    def _noted(self) -> bool:
+        """Whether the gradient's array is for the notes of the only term."""
+        return len(self.terms) == 1 and self._first.takes_notes
+
+    def read(
+        self, block: Block, room: Array | None, ready: bool
+    ) -> tuple[Activation, dict[int | None, Reading]]:
+        b, laid = self.backend, self.laid
+        x = b.contiguous(b.cast(b.cut(laid.pred, block), self._dtype))
+        target = b.cut(laid.target, block)
+        weight = None if laid.weight is None else b.cut(laid.weight, block)
+        fine = self.memory.trusted
+        if self.looking and not fine and not self._in_range(x, target, weight):
+            # bad, or left out: the whole array tells
+            self.check()
+            self.memory.trusted = True
+        fine = self.looking or fine
+        readings: dict[int | None, Reading] = {}
+        gone: list[Array | None] = []
+        for ignore in dict.fromkeys(t.ignore_index for *_, t in self.terms):
+            readings[ignore], out = self._reading(x, target, weight, ignore, fine)
+            gone.append(out)
+        # what no term reads may be anything; what one term leaves out another may need
+        dead = _everywhere(gone)
+        if dead is not None:
+            x = b.xp.where(dead, b.xp.zeros_like(x), x)
+        return self._activation(x, room, ready), readings
+
+    def _activation(self, x: Array, room: Array | None, ready: bool) -> Activation:
+        if not self._first.from_logits:
+            return Probability(self.backend, x)
+        kind = Softmax if self._first.mode == "multiclass" else Sigmoid
+        if self._noted:
+            return kind(self.backend, x, None, ready, room)
+        return kind(self.backend, x, room, ready)
+
+    def _in_range(self, x: Array, target: Array, weight: Array | None) -> bool:
+        """Whether all values of a tile have a meaning; False also where one is left out."""
+        b, top = self.backend, self.laid.sizes[1] - 1 if self.laid.labels else 1
+        if weight is not None and b.isdtype(weight, "real floating"):
+            low, high = b.extent(weight)
+            if not (low >= 0 and high < float("inf")):
+                return False
+        # the look for targets other than 0 and 1 is a look for those out of range
+        if not (self._bool_target and top >= 1) and not self._float_target:
+            low, high = b.extent(target)
+            if not (low >= 0 and high <= top):
+                return False
+        if self._first.from_logits:
+            return True
+        low, high = b.extent(x)
+        return low >= 0 and high <= 1
+
+    def _reading(
+        self, x: Array, target: Array, weight: Array | None, ignore: int | None, fine: bool
+    ) -> tuple[Reading, Array | None]:
+        """A tile's target and weight, and the pixels (k, 1|C, m) that are left out.
+
+        `fine` says whether all values are known to be in range.
+        """
+        b, xp = self.backend, self.backend.xp
+        out = b.somewhere(values.left_out(b, target, weight, ignore))
+        if weight is not None:
+            weight = b.cast(weight, self._dtype)
+        elif out is not None:
+            weight = xp.ones_like(out, dtype=self._dtype)
+        if out is not None:
+            weight = xp.where(out, xp.zeros_like(weight), weight)
+        if self._first.mode == "multiclass" and out is not None and out.shape[1] > 1:
+            out = xp.all(out, axis=1, keepdims=True)
+        labels, dense = self._target(target, out, x.shape[1], fine)
+        reading = Reading(
+            backend=b,
+            classes=x.shape[1],
+            dtype=self._dtype,
+            accumulator=self._accumulator,
+            labels=labels,
+            dense=dense,
+            weight=weight,
+            weighted=self._weighted,
+            known=fine and out is None,
+            hard=dense is None or self._is_hard(dense),
+            slopes=Slopes(),
+            sizes=self._sizes if b.keeps_tiles and not b.traces else None,
+            memory={},
+        )
+        return reading, out
+
+    def _target(
+        self, target: Array, out: Array | None, classes: int, fine: bool
+    ) -> tuple[Array | None, Array | None]:
+        """A tile's labels, or its target as one number per class, without what is left out."""
+        b, xp = self.backend, self.backend.xp
+        labels, dense = None, None
+        if self.laid.labels:
+            labels = b.cast(target, b.index_dtype())
+            if out is not None and out.shape[1] == 1:
+                labels = xp.where(out, -xp.ones_like(labels), labels)
+            if self._first.mode == "multilabel":
+                labels, dense = None, b.one_hot(labels, classes, self._dtype)
+        else:
+            exact = fine or self._bool_target or self._float_target
+            dense = b.numbers(target if exact else b.equals(target, 1), self._dtype)
+        if dense is not None and out is not None:
+            dense = xp.where(out, xp.zeros_like(dense), dense)
+        return labels, dense
+
+    def _is_hard(self, dense: Array) -> bool:
+        """Whether every target of a tile is 0 or 1; if not, it is looked whether it is in range."""
+        if not self._float_target or self.memory.hard:
+            return True
+        if self.backend.is_hard(dense):
+            return True
+        self._soft = True
+        if self.looking and not self.memory.trusted:
+            low, high = self.backend.extent(dense)
+            if not (low >= 0 and high <= 1):
+                self.check()
+        return False
+
+    def check(self) -> None:
+        """Raise for a value without a meaning."""
+        for *_, term in self.terms:
+            values.check(self.backend, term, self.laid)
+
+    def conclude(self) -> None:
+        """Remember what all tiles were found to be."""
+        if self.looking and not self.memory.trusted:
+            if self._soft and any(term.hard_targets for *_, term in self.terms):
+                self.check()
+            self.memory.trusted = True
+            self.memory.hard = not self._soft
+
+
+def _everywhere(masks: Sequence[Array | None]) -> Array | None:
+    """Where all masks hold; None, a mask that holds nowhere, if one of them is."""
+    held = [mask for mask in masks if mask is not None]
+    if len(held) < len(masks):
+        return None
+    both = held[0]
+    for mask in held[1:]:
+        both = both & mask
+    return both
