@@ -71,7 +71,8 @@ class EagerKernels(TorchBackend):
         if slope is None:
             assert at_truth is not None
             place = self._fresh(p) if place is None else place
-            pulled = torch.mul(p, at_truth, out=place).neg_()
+            less = torch.neg(at_truth, out=self._fresh(at_truth))
+            pulled = torch.mul(p, less, out=place)
         else:
             if slope.shape[2] > 1 or torch.is_autocast_enabled(p.device.type):
                 held = self.multiply(p, slope)
