@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, JaccardLoss, Loss, TverskyLoss
+from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, JaccardLoss, Loss, LovaszLoss, TverskyLoss
 
 from .cases import LOSSES, draw
 
@@ -297,3 +297,30 @@ def test_both_bit_widths_in_one_process(jax: ModuleType) -> None:
         with jax.enable_x64(bits):
             value = loss(jax.numpy.asarray(pred), jax.numpy.asarray(labels))
             assert value.dtype == (np.float64 if bits else np.float32)
+
+
+def test_sums_of_float32_do_not_drift(x32: ModuleType) -> None:
+    """XLA adds one by one, and a sorted row worst of all."""
+    rng = np.random.default_rng(2)
+    z, t = rng.normal(size=(2, 5, 160, 160)), rng.integers(0, 5, (2, 160, 160))
+    for loss in (
+        LovaszLoss("multiclass", method="sort", reduction="none"),
+        LovaszLoss("multiclass", reduction="none"),
+        DiceLoss("multiclass", reduction="none"),
+    ):
+        exact = loss.value_and_grad(z.astype(np.float32).astype(np.float64), t)[0]
+        close(loss(x32.numpy.asarray(z), x32.numpy.asarray(t)), exact, rtol=4e-7)
+
+
+@pytest.mark.parametrize("method", ["sort", "histogram"])
+def test_an_infinite_error_in_float32(x32: ModuleType, method: Any) -> None:
+    rng = np.random.default_rng(3)
+    z, t = rng.normal(size=(1, 150, 150)), rng.integers(0, 2, (1, 150, 150))
+    t[0, 5, 5] = 0
+    loss = LovaszLoss("binary", method=method)
+    found = []
+    for worst in (1e6, np.inf):
+        z[0, 5, 5] = worst
+        found.append(loss.value_and_grad(x32.numpy.asarray(z), x32.numpy.asarray(t)))
+    assert np.isposinf(np.asarray(found[1][0]))
+    close(found[1][1], found[0][1], rtol=1e-2)

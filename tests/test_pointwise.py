@@ -198,3 +198,22 @@ def test_confident_pixels_keep_their_digits(
         found = xp.to_numpy(loss(x, labels))
         # the softmax rounds its sum, which is next to 1; the sigmoid has no sum
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1.2e-7 * (mode != "binary"))
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_two_classes_that_nearly_tie(xp: Library, dtype: str, classes: int) -> None:
+    """Where p is rounded to one half for two classes, one of them a little above."""
+    steps = np.arange(9) * np.finfo(dtype).eps / 2
+    z = np.full((1, classes, len(steps)), -100.0, dtype)
+    z[0, 0], z[0, 1] = 0.0, -steps
+    labels = np.zeros((1, len(steps)), np.int64)
+    tied = z.astype(np.float64).round(3)
+    for smoothing in (0.0, 0.1):
+        loss = FocalLoss("multiclass", reduction="sum", label_smoothing=smoothing)
+        value, gradient = loss.value_and_grad(xp.asarray(z), xp.asarray(labels))
+        expected = loss.value_and_grad(tied, labels)
+        np.testing.assert_allclose(float(value), expected[0], rtol=1e-5)
+        np.testing.assert_allclose(xp.to_numpy(gradient), expected[1], rtol=1e-5, atol=1e-7)
+        if not smoothing:
+            np.testing.assert_allclose(float(value), len(steps) * log(2) / 4, rtol=1e-5)

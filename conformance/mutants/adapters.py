@@ -67,6 +67,8 @@ MUTANTS: tuple[Mutant, ...] = (
            "return e, shift, total", "torch"),
     Mutant("samples in one bin", TILES, "index = index + first[:, None, None]",
            "index = index + 0 * first[:, None, None]", "torch"),
+    Mutant("what is kept given to two threads at once", EAGER, "with state.lock:", "if True:",
+           "torch"),
     Mutant("left-out pixels counted in torch", TILES,
            "flat, value = index.reshape(-1), values.reshape(-1)",
            "flat, value = index.reshape(-1).clamp(max=length - 1), values.reshape(-1)", "torch"),

@@ -113,6 +113,7 @@ MUTANTS: tuple[Mutant, ...] = (
            "return log_total - (at_label - shift)", "return (log_total + shift) - at_label"),
     Mutant("larger side of the sigmoid held", SIGMOID,
            "self.backend.lesser_side(self.x, self.room)", "pass"),
+    Mutant("two classes taken for sure at a tie", SOFTMAX, "SURE = 0.75", "SURE = 0.5"),
     Mutant("1 - p of sure pixels by difference", SOFTMAX,
            "q = b.rest_of_one(p, self._rest)", "q = 1 - p"),
 )  # fmt: skip

@@ -85,9 +85,9 @@ class Kernels(Library):
         """−log softmax at the labels, from the logits there, which may be used up."""
         return log_total - (at_label - shift)
 
-    def rest_of_one(self, p: Array, rest: Array) -> Array:
-        """1 − p, which is `rest` where p is above 1/2."""
-        return self.xp.where(p > 0.5, rest, 1 - p)
+    def rest_of_one(self, p: Array, rest: Array, limit: float) -> Array:
+        """1 − p, for which `rest` is taken where p is above a limit."""
+        return self.xp.where(p > limit, rest, 1 - p)
 
     def cost_of_odds(self, q: Array, p: Array) -> Array:
         """−log p to full precision, of p with q = 1 − p."""
@@ -179,7 +179,7 @@ class Kernels(Library):
 
     def sum_classes(self, values: Array, truth: Any, classes: int, dtype: Dtype) -> Array:
         """Σ values (k, 1, m) of the pixels of each label, (k, C)."""
-        return self.xp.sum(self.xp.astype(truth, values.dtype) * values, axis=-1, dtype=dtype)
+        return self.add_pixels(self.xp.astype(truth, values.dtype) * values, dtype)
 
     def count_classes(self, truth: Any, classes: int) -> Array:
         """The number of pixels of each label, (k, C), in integers."""
@@ -188,7 +188,11 @@ class Kernels(Library):
 
     def sum_pixels(self, x: Array, weight: Array | None, dtype: Dtype) -> Array:
         """Σ weight·x over the pixels: (k, C) from (k, C, m) and a weight (k, 1|C, m)."""
-        return self.xp.sum(x if weight is None else x * weight, axis=-1, dtype=dtype)
+        return self.add_pixels(x if weight is None else x * weight, dtype)
+
+    def add_pixels(self, x: Array, dtype: Dtype) -> Array:
+        """Σ over the last axis."""
+        return self.xp.sum(x, axis=-1, dtype=dtype)
 
     # histograms
 

@@ -71,6 +71,7 @@ class Reader:
     def read(
         self, block: Block, room: Array | None, ready: bool
     ) -> tuple[Activation, dict[int | None, Reading]]:
+        """The activation of a block, and its target for each ignore label of the terms."""
         b, laid = self.backend, self.laid
         x = b.contiguous(b.cast(b.cut(laid.pred, block), self._dtype))
         target = b.cut(laid.target, block)

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -71,7 +72,8 @@ class Workers:
             except BaseException:
                 together.abort()
                 raise
-            together.wait()
+            with suppress(threading.BrokenBarrierError):
+                together.wait()
 
         try:
             list(pool.map(begin, range(count)))

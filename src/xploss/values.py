@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Literal
 
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 _CHECKS: ContextVar[str] = ContextVar("xploss_checks", default="auto")
 
 
-@contextmanager
-def checks(when: Literal["always", "auto", "never"]) -> Iterator[None]:
+def checks(when: Literal["always", "auto", "never"]) -> AbstractContextManager[None]:
     """Choose when the *values* of targets, weights and probabilities are checked.
 
     Parameters
@@ -40,7 +39,12 @@ def checks(when: Literal["always", "auto", "never"]) -> Iterator[None]:
     >>> with xploss.checks("never"):
     ...     value = loss(logits, target)
     """
-    token = _CHECKS.set(choice("when", when, ("always", "auto", "never")))
+    return _checking(choice("when", when, ("always", "auto", "never")))
+
+
+@contextmanager
+def _checking(when: str) -> Iterator[None]:
+    token = _CHECKS.set(when)
     try:
         yield
     finally:
@@ -120,11 +124,11 @@ def _check_labels(backend: Backend, term: Term, laid: Laid) -> None:
 def _check_dense(backend: Backend, term: Term, laid: Laid) -> None:
     value = _offence(backend, term, laid, laid.target, 0, 1)
     if value is not None:
-        hint = (
-            f"pass ignore_index={value:.0f} if it marks entries to leave out"
-            if value == value // 1 and term.mode != "multiclass"
-            else "pass class labels as (N, *S), or dense targets as shares of the classes"
-        )
+        if value != value // 1 or term.mode == "multiclass":
+            hint = "pass class labels as (N, *S), or dense targets as shares of the classes"
+        else:
+            mask = "target > 0 if it is a mask of 0 and 255, or " if value == 255 else ""
+            hint = f"pass {mask}ignore_index={value:.0f} if it marks entries to leave out"
         raise ValueError(f"target has value {value:g}, outside [0, 1] of a dense target; {hint}")
     if term.hard_targets and backend.isdtype(laid.target, "real floating"):
         bad = (laid.target != 0.0) & (laid.target != 1.0)

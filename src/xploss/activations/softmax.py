@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from .._xp import Array, Namespace
     from ..reading import Reading
 
+SURE = 0.75
+"""Above it 1 − p loses digits; and of the classes of a pixel only one can be near it."""
 SMALLEST = 1e-30
 """Above it, a probability in float32 has all its digits, and so has its inverse."""
 
@@ -44,17 +46,17 @@ class Softmax(Activation):
 
     @lazy
     def _rest(self) -> Array:
-        """Σ p of all classes but one above 1/2, (k, 1, m): what that one leaves of 1."""
-        small = self.backend.below(self.p, 0.5)
+        """Σ p of all classes but one above SURE, (k, 1, m): what that one leaves of 1."""
+        small = self.backend.below(self.p, SURE)
         return self.backend.xp.sum(small, axis=1, keepdims=True, dtype=small.dtype)
 
     @lazy
     def q(self) -> Array:
-        return self.backend.xp.where(self.p > 0.5, self._rest, 1 - self.p)
+        return self.backend.rest_of_one(self.p, self._rest, SURE)
 
     def sides_true(self, reading: Reading) -> tuple[Array, Array]:
         b, xp, p = self.backend, self.backend.xp, self.true(reading)
-        q = b.rest_of_one(p, self._rest)
+        q = b.rest_of_one(p, self._rest, SURE)
         if self._all_digits(reading, p):
             return q, b.cost_of_odds(q, p)
         some = p > SMALLEST

@@ -94,9 +94,9 @@ class EagerKernels(TorchBackend):
         low, high = self.extent(torch.addcmul(x, x, x, value=-1, out=self._fresh(x)))
         return low == 0 == high
 
-    def rest_of_one(self, p: Array, rest: Array) -> Array:
+    def rest_of_one(self, p: Array, rest: Array, limit: float) -> Array:
         q = torch.sub(p.new_ones(()), p, out=self._fresh(p))
-        return torch.lerp(q, rest, torch.gt(p, 0.5, out=self._fresh(p)), out=q)
+        return torch.lerp(q, rest, torch.gt(p, limit, out=self._fresh(p)), out=q)
 
     def cost_of_odds(self, q: Array, p: Array) -> Array:
         return torch.div(q, p, out=self._fresh(q)).log1p_()

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from ..walk import Measured
 
 
+_ROW = 128
+"""So many numbers are added one by one."""
+
+
 class JaxBackend(Backend):
     """JAX arrays; everything is a pure function of them, compiled once per loss and shape."""
 
@@ -46,6 +50,15 @@ class JaxBackend(Backend):
 
     def constant(self, values: Any, like: Array) -> Array:
         return jnp.asarray(values, dtype=like.dtype)
+
+    def add_pixels(self, x: Array, dtype: Dtype) -> Array:
+        length = x.shape[-1] // _ROW * _ROW
+        if dtype == jnp.float64 or x.dtype == jnp.float64 or not length:
+            return jnp.sum(x, -1, dtype=dtype)
+        # XLA adds one by one, whose error grows with the pixels, and makes one sum of two
+        rows = jnp.sum(jnp.reshape(x[..., :length], (*x.shape[:-1], -1, _ROW)), -1, dtype=dtype)
+        whole = jnp.sum(jax.lax.optimization_barrier(rows), -1, dtype=dtype)
+        return whole + jnp.sum(x[..., length:], -1, dtype=dtype)
 
     def maximum(self, x: Array, value: float) -> Array:
         return jnp.maximum(x, value)
@@ -205,7 +218,7 @@ def _add(total: _Sum, part: Array) -> _Sum:
     high = total.high + part
     larger = jnp.abs(total.high) >= jnp.abs(part)
     lost = jnp.where(larger, (total.high - high) + part, (part - high) + total.high)
-    return _Sum(high, total.low + lost)
+    return _Sum(high, total.low + jnp.where(jnp.isfinite(high), lost, 0))
 
 
 def _placed(part: Array, block: Block, samples: int) -> Array:

@@ -49,7 +49,7 @@ def _sorted(loss: LovaszLoss, activation: Activation, reading: Reading) -> Order
     e = xp.take_along_axis(e, order, axis=-1)
     slope, mass, size = increments(fore, weight, reading.weighted, reading)
     terms = e * slope if weight is None else e * slope * weight
-    value = xp.sum(terms, axis=-1, dtype=reading.accumulator)
+    value = b.add_pixels(terms, reading.accumulator)
     sign = 1 - 2 * xp.astype(fore, e.dtype)
     if loss.hinge:
         sign = sign * xp.astype(e > 0, e.dtype)
