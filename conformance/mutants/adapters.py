@@ -84,7 +84,8 @@ MUTANTS: tuple[Mutant, ...] = (
     # JAX
     Mutant("tangent counted twice", JAX, "jnp.sum(gradient * tangents[0].astype(value.dtype))",
            "2 * jnp.sum(gradient * tangents[0].astype(value.dtype))", "jax"),
-    Mutant("rounding of tiles lost", JAX, "total.low + lost", "total.low", "jax"),
+    Mutant("rounding of tiles lost", JAX, "total.low + jnp.where(jnp.isfinite(high), lost, 0)",
+           "total.low", "jax"),
     Mutant("samples of blocks misplaced", JAX,
            "jax.lax.dynamic_update_slice_in_dim(zeros, part, block.sample, 0)",
            "jax.lax.dynamic_update_slice_in_dim(zeros, part, 0, 0)", "jax"),

@@ -115,5 +115,5 @@ MUTANTS: tuple[Mutant, ...] = (
            "self.backend.lesser_side(self.x, self.room)", "pass"),
     Mutant("two classes taken for sure at a tie", SOFTMAX, "SURE = 0.75", "SURE = 0.5"),
     Mutant("1 - p of sure pixels by difference", SOFTMAX,
-           "q = b.rest_of_one(p, self._rest)", "q = 1 - p"),
+           "q = b.rest_of_one(p, self._rest, SURE)", "q = 1 - p"),
 )  # fmt: skip
