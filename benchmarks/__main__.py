@@ -87,7 +87,8 @@ def _compare(asked: argparse.Namespace) -> int:
     for change in found:
         print(change)
     worse = [change for change in found if change.factor > 1]
-    print(f"{len(worse)} worse, {len(found) - len(worse)} better")
+    shared = compare.shared(old, new)
+    print(f"{len(worse)} worse, {len(found) - len(worse)} better, of {shared} rows that both have")
     return 1 if worse else 0
 
 
@@ -99,13 +100,17 @@ def _work(asked: argparse.Namespace) -> int:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    results: dict[str, Any] = json.loads(Path(path).read_text())
+    """Results from their file, or from the folder that holds it."""
+    path = path / "results.json" if path.is_dir() else path
+    if not path.exists():
+        raise SystemExit(f"{path} does not exist; expected the results.json of a run")
+    results: dict[str, Any] = json.loads(path.read_text())
     return results
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    commands = parser.add_subparsers(required=True)
+    commands = parser.add_subparsers(required=True, metavar="run | plot | compare")
     runs = commands.add_parser("run", help="measure, and write JSON, Markdown and pictures")
     for name, default, known in (
         ("suites", SUITES, SUITES),
@@ -121,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
         runs.add_argument(f"--{name}", type=listed, default=default, help=f"of {', '.join(known)}")
     runs.add_argument("--rounds", type=int, default=5, help="at least so many rounds")
     runs.add_argument("--seconds", type=float, default=10.0, help="per loss, shape and pass")
-    runs.add_argument("--out", type=Path, default=RESULTS)
+    runs.add_argument("--out", type=Path, default=RESULTS, help="the folder to write into")
     runs.add_argument("--add", action="store_true", help="keep the other rows that are in OUT")
     runs.set_defaults(command=_run)
     plots = commands.add_parser("plot", help="Markdown and pictures anew from results.json")

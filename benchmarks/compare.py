@@ -31,6 +31,11 @@ def changes(old: dict[str, Any], new: dict[str, Any], tolerance: float = TOLERAN
     return sorted(found, key=lambda change: -change.factor)
 
 
+def shared(old: dict[str, Any], new: dict[str, Any]) -> int:
+    """How many rows both have."""
+    return len({_key(row) for row in old["rows"]} & {_key(row) for row in new["rows"]})
+
+
 def _times(old: dict[str, Any], new: dict[str, Any], tolerance: float) -> Iterator[Change]:
     """Rows whose ratios to the same peers moved, beyond the quartiles of most of them."""
     before = {_key(row): row for row in old["rows"] if row.get("ratios")}

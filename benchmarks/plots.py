@@ -9,7 +9,7 @@ from typing import Any
 from .contender import OURS
 from .goals import MEMORY
 from .regimes import Regime
-from .workloads import LARGE, LOSSES, SHAPES, TITLES
+from .workloads import LARGE, LOSSES, TITLES
 
 _COLORS = dict(zip(LARGE, ("#4477aa", "#ee6677", "#228833", "#aa3377"), strict=True))
 _PEERS = {
@@ -20,6 +20,8 @@ _PEERS = {
     "kornia": "#ee6677",
     "Keras": "#aa3377",
 }
+_TICKS = {1 / 16: "1/16", 1 / 8: "1/8", 1 / 4: "1/4", 1 / 2: "1/2", 1: "1", 2: "2", 4: "4", 8: "8"}
+_KINDS = dict(zip(LARGE, ("binary", "19 classes", "4 classes, 3-D", "150 classes"), strict=True))
 Row = dict[str, Any]
 
 
@@ -56,6 +58,10 @@ def _pyplot() -> Any:
     return importlib.import_module("matplotlib.pyplot")
 
 
+def _ticker() -> Any:
+    return importlib.import_module("matplotlib.ticker")
+
+
 def _ratios(pyplot: Any, rows: list[Row], runner: str) -> Any:
     """Our time over the fastest peer: a panel per regime, a dot per loss and shape."""
     regimes = sorted({Regime(r["allocator"], r["load"]) for r in rows})
@@ -76,16 +82,19 @@ def _ratios(pyplot: Any, rows: list[Row], runner: str) -> Any:
         axis.set_ylim(len(names) - 0.5, -0.5)
         axis.grid(axis="x", which="both", color="0.9", linewidth=0.6)
         axis.set_title(str(regime), fontsize=9)
-        axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.xaxis.set_major_locator(_ticker().FixedLocator(list(_TICKS)))
+        axis.xaxis.set_minor_locator(_ticker().NullLocator())
+        axis.xaxis.set_major_formatter(lambda value, _: _TICKS[value])
+        axis.set_xlabel("← faster      slower →")
     handles = [
-        pyplot.Line2D([], [], color=_COLORS[s], marker="o", linestyle="", label=f"{s} {SHAPES[s]}")
+        pyplot.Line2D([], [], color=_COLORS[s], marker="o", linestyle="", label=f"{s}: {_KINDS[s]}")
         for s in LARGE
     ]
     figure.legend(
         handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=4, frameon=False
     )
     figure.suptitle(
-        f"{runner}, forward + backward: our time over the fastest peer's (left of 1 we are ahead)",
+        f"{runner}, forward + backward: our time over the fastest peer's; median and quartiles",
         fontsize=10,
     )
     figure.tight_layout()
@@ -121,7 +130,7 @@ def _peaks(pyplot: Any, rows: list[Row], runner: str) -> Any:
         axis.axvline(MEMORY, color="#cc3311", linewidth=1)
         axis.set_yticks(range(len(names)), [TITLES[name] for name in names])
         axis.set_ylim(len(names) - 0.5, -0.5)
-        axis.set_title(f"{shape} {SHAPES[shape]}", fontsize=9)
+        axis.set_title(f"{shape}: {_KINDS[shape]}", fontsize=9)
         axis.grid(axis="x", color="0.9", linewidth=0.6)
     handles = [pyplot.Rectangle((0, 0), 1, 1, color="#4477aa", label=OURS)]
     handles += [

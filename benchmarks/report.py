@@ -42,8 +42,11 @@ def _machine(results: dict[str, Any]) -> str:
         f"{m['system']}; Python {m['python']}; load average {m['load_average']} before and "
         f"{m.get('load_average_after')} after.\n\n{packages}.\n\nShapes: {shapes}.\n\n"
         "Ratios are our time over a peer's in the same round of one process, medians of the "
-        "rounds: **below 1 we are ahead**. ✓ and ✗ say whether the goal for the cell is met. "
-        "Plain code is what one writes down with whole arrays."
+        "rounds (with their quartiles): **below 1 we are ahead**, and the fastest peer is named. "
+        "✓ and ✗ say whether this project's own goal for the cell is met, which asks for more "
+        "than to be ahead: ✗ 0.6 means that 0.6 was to be reached. Seconds of different rows were "
+        "measured at different times, and the machine's speed drifts: compare ratios, not "
+        "seconds. Plain code is what one writes down with whole arrays."
     )
 
 
@@ -56,16 +59,16 @@ def _tables(rows: list[Row]) -> list[str]:
     parts = ["## Time over that of the fastest peer"] if rows else []
     for (runner, load, allocator, step, dtype), found in _groups(rows, group):
         title = f"{runner}, {_PASS[step]}, {DTYPES[dtype]}, {Regime(allocator, load)}"
-        parts.append(f"### {title}\n\n{_others(found)}{_grid(found, _ratio)}")
+        parts.append(f"### {title}\n\n{_effort(found)}{_grid(found, _ratio)}")
     return parts
 
 
-def _others(rows: list[Row]) -> str:
-    """What other processes took meanwhile: an idle machine is one where this is 0."""
+def _effort(rows: list[Row]) -> str:
+    """How many rounds, and what other processes took meanwhile: 0 on an idle machine."""
+    rounds = [row["rounds"] for row in rows]
     cores = [row["others"] for row in rows if row.get("others") is not None]
-    if not cores:
-        return ""
-    return f"Other processes took {min(cores):.1f} to {max(cores):.1f} cores meanwhile.\n\n"
+    others = f" Other processes took {min(cores):.1f} to {max(cores):.1f} cores." if cores else ""
+    return f"{min(rounds)} to {max(rounds)} rounds a cell.{others}\n\n"
 
 
 def _ratio(row: Row) -> str:
@@ -152,11 +155,16 @@ def _details(rows: list[Row]) -> list[str]:
         *head,
     ]
     for r in rows:
-        ms = ", ".join(f"{n} {s * 1e3:.4g}" for n, s in r["seconds"].items())
+        ms = ", ".join(f"{n} {_plain(s * 1e3)}" for n, s in r["seconds"].items())
         names = (r["runner"], r["shape"], TITLES[r["loss"]], r["pass"], r["dtype"])
         regime = f"{r['allocator']}, {r['load']}"
         lines.append(_line(*names, regime, f"{r['floor_seconds'] * 1e3:.3g}", ms))
     return ["\n".join(lines)]
+
+
+def _plain(x: float) -> str:
+    """Three digits, and never an exponent."""
+    return f"{x:,.0f}" if x >= 100 else f"{x:.3g}"
 
 
 def _absences(results: dict[str, Any]) -> list[str]:

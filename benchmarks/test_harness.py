@@ -33,6 +33,7 @@ def row(ratio: float = 0.5, **changed: Any) -> dict[str, Any]:
         "load": "idle",
         "seconds": {OURS: 0.1, "peer": 0.1 / ratio},
         "floor_seconds": 0.01,
+        "rounds": 5,
         "ratios": {"peer": spread},
         "fastest": "peer",
         "ratio": ratio,
