@@ -127,8 +127,8 @@ def _check_dense(backend: Backend, term: Term, laid: Laid) -> None:
         if value != value // 1 or term.mode == "multiclass":
             hint = "pass class labels as (N, *S), or dense targets as shares of the classes"
         else:
-            mask = "target > 0 if it is a mask of 0 and 255, or " if value == 255 else ""
-            hint = f"pass {mask}ignore_index={value:.0f} if it marks entries to leave out"
+            mask = "pass target > 0 if it is a mask of 0 and 255, or " if value == 255 else ""
+            hint = f"{mask}pass ignore_index={value:.0f} if it marks entries to leave out"
         raise ValueError(f"target has value {value:g}, outside [0, 1] of a dense target; {hint}")
     if term.hard_targets and backend.isdtype(laid.target, "real floating"):
         bad = (laid.target != 0.0) & (laid.target != 1.0)
