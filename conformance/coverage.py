@@ -34,7 +34,7 @@ REASONS: tuple[tuple[str, str, str, str], ...] = (
     ("*/adapters/__init__.py", "*", "*cupy*", GPU),
     ("*/adapters/__init__.py", "*", "*CUPY*", GPU),
     ("*/adapters/_torch_eager.py", "DeviceBackend*", "*", GPU),
-    ("*/adapters/_torch_eager.py", "EagerBackend.is_hard", "*", GPU),
+    ("*/adapters/_torch_kernels.py", "EagerKernels.is_hard", "*", GPU),
     ("*/adapters/_torch_eager.py", "EagerBackend.scoring", "*", GPU),
     ("*/adapters/_torch_graph.py", "TorchBackend.*", "*", TRACED),
     ("*/maps/_sweep.py", "_blocks", "*", TRACED),
