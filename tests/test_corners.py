@@ -8,6 +8,9 @@ import pytest
 
 import xploss
 from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, LovaszLoss
+from xploss._xp import namespace
+from xploss.activations import Softmax
+from xploss.backend import Backend
 from xploss.lazy import lazy
 from xploss.threads import Workers, default_count
 
@@ -110,6 +113,16 @@ def test_workers_start_anew_after_a_fork() -> None:
     for _ in range(2):
         assert workers.map(abs, [-1, 2, -3], 2) == [1, 2, 3]
         workers._forget()
+
+
+def test_kernels_that_only_some_adapters_call() -> None:
+    """By the standard alone: what an adapter that holds its gradient's array would inherit."""
+    z = np.linspace(-30.0, 30.0, 13)[None, None, :]
+    backend, room = Backend(namespace(z)), np.empty_like(z)
+    backend.lesser_side(z, room)
+    np.testing.assert_allclose(room, 1 / (1 + np.exp(np.abs(z))), rtol=1e-14)
+    with pytest.raises(AttributeError, match="Softmax has no log_q"):
+        Softmax(backend, z).log_q  # noqa: B018
 
 
 def test_a_thread_that_cannot_be_set_up_is_not_waited_for() -> None:
