@@ -68,7 +68,8 @@ def _effort(rows: list[Row]) -> str:
     rounds = [row["rounds"] for row in rows]
     cores = [row["others"] for row in rows if row.get("others") is not None]
     others = f" Other processes took {min(cores):.1f} to {max(cores):.1f} cores." if cores else ""
-    return f"{min(rounds)} to {max(rounds)} rounds a cell.{others}\n\n"
+    count = f"{min(rounds)} to {max(rounds)}" if len(set(rounds)) > 1 else f"{rounds[0]}"
+    return f"{count} rounds a cell.{others}\n\n"
 
 
 def _ratio(row: Row) -> str:
