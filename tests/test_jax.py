@@ -324,3 +324,17 @@ def test_an_infinite_error_in_float32(x32: ModuleType, method: Any) -> None:
         found.append(loss.value_and_grad(x32.numpy.asarray(z), x32.numpy.asarray(t)))
     assert np.isposinf(np.asarray(found[1][0]))
     close(found[1][1], found[0][1], rtol=1e-2)
+
+
+@pytest.mark.parametrize("loss", FEW[:1] + FEW[-1:], ids=repr)
+def test_sums_in_rows_can_be_transformed(x32: ModuleType, loss: Loss) -> None:
+    """From 128 pixels on float32 is added in rows, which every transformation has to pass."""
+    jnp, rng = x32.numpy, np.random.default_rng(4)
+    z, v = (jnp.asarray(rng.normal(size=(2, 3, 12, 13))) for _ in range(2))
+    t = jnp.asarray(rng.integers(0, 3, (2, 12, 13)))
+    slope = x32.grad(lambda x: loss(x, t))
+    forward = x32.jvp(slope, (z,), (v,))[1]
+    reverse = x32.grad(lambda x: jnp.vdot(slope(x), v))(z)
+    close(forward, reverse, rtol=1e-3, atol=1e-6 * float(abs(forward).max()))
+    many = x32.vmap(loss, in_axes=(0, None))(jnp.stack([z, 2 * z]), t)
+    close(many, [loss(z, t), loss(2 * z, t)], rtol=1e-5)
