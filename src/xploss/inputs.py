@@ -70,24 +70,24 @@ def restore(backend: Backend, planes: Array, laid: Laid) -> Array:
     """Planes (N, C, n), or those of some classes, in the layout of `pred`."""
     xp, shape, axis = backend.xp, laid.shape, laid.class_axis
     if axis is None:
-        return xp.reshape(planes, shape)
-    planes = xp.reshape(planes, (shape[0], planes.shape[1], *_without(shape, axis)[1:]))
+        return backend.reshape(planes, shape)
+    planes = backend.reshape(planes, (shape[0], planes.shape[1], *_without(shape, axis)[1:]))
     return planes if axis == 1 else xp.moveaxis(planes, 1, axis)
 
 
 def restore_map(backend: Backend, plane: Array, laid: Laid) -> Array:
     """A plane (N, 1, n) as a map of pixels, (N, *S)."""
-    return backend.xp.reshape(plane, _without(laid.shape, laid.class_axis))
+    return backend.reshape(plane, _without(laid.shape, laid.class_axis))
 
 
 def planes(backend: Backend, x: Array, axis: int | None, ndim: int | None = None) -> Array:
     """`x` as (N, C or 1, n), a view where its strides allow one; `ndim` is that of `pred`."""
-    xp, shape = backend.xp, tuple(x.shape)
+    shape = tuple(x.shape)
     if axis is None or (ndim is not None and len(shape) < ndim):
-        return xp.reshape(x, (shape[0], 1, -1))
+        return backend.reshape(x, (shape[0], 1, -1))
     if axis != 1:
-        x = xp.moveaxis(x, axis, 1)
-    return xp.reshape(x, (shape[0], shape[axis], -1))
+        x = backend.xp.moveaxis(x, axis, 1)
+    return backend.reshape(x, (shape[0], shape[axis], -1))
 
 
 def _check_arrays(backend: Backend, pred: Array, target: Array, weight: Array | None) -> None:

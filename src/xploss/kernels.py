@@ -28,6 +28,10 @@ class Kernels(Library):
         """x·y, of which one has the shape of the product; it may be in `place`."""
         return x * y
 
+    def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
+        """A call's array in another shape."""
+        return self.xp.reshape(x, shape)
+
     def equals(self, x: Array, value: int) -> Array:
         """Where `x` is an integer, which may lie outside its dtype."""
         xp = self.xp
@@ -74,7 +78,7 @@ class Kernels(Library):
         xp = self.xp
         shift = xp.max(z, axis=1, keepdims=True)
         e = xp.exp(z - shift)
-        total = xp.sum(e, axis=1, keepdims=True)
+        total = self.add_classes(e)
         return e / total, shift, total
 
     def log_total(self, total: Array) -> Array:
@@ -105,7 +109,8 @@ class Kernels(Library):
         `lesser` is what `lesser_side` gives, if it is known. The result may be in `place`,
         which may be `lesser`.
         """
-        return self.sigmoid(z) * self.sigmoid(-z) * slope
+        e = self.xp.exp(-self.xp.abs(z))
+        return slope * (e / ((1 + e) * (1 + e)))
 
     def lesser_side(self, z: Array, room: Array) -> None:
         """Put the smaller of p and 1 − p, the sigmoid of −abs(z), into `room`."""
@@ -144,11 +149,10 @@ class Kernels(Library):
 
         u is `at_truth`, (k, 1, m). The result may be in `place`, which may be p.
         """
-        xp = self.xp
         if slope is None:
             pulled = -p * at_truth
         else:
-            mean = xp.sum(p * slope, axis=1, keepdims=True)
+            mean = self.add_classes(p * slope)
             pulled = p * (slope - (mean if at_truth is None else mean + at_truth))
         return pulled if at_truth is None else self.add_at(pulled, truth, at_truth)
 
@@ -166,8 +170,7 @@ class Kernels(Library):
 
     def take_at(self, x: Array, truth: Any) -> Array:
         """`x` (k|1, C, m|1) at each pixel's label, (k, 1, m); 0 where the label is no class."""
-        held = self.xp.where(truth, x, self.xp.zeros_like(x))
-        return self.xp.sum(held, axis=1, keepdims=True, dtype=x.dtype)
+        return self.add_classes(self.xp.where(truth, x, self.xp.zeros_like(x)))
 
     def add_at(self, x: Array, truth: Any, values: Array) -> Array:
         """`x` (k, C, m) plus `values` (k, 1, m) at each pixel's label; `x` may be reused."""
@@ -193,6 +196,10 @@ class Kernels(Library):
     def add_pixels(self, x: Array, dtype: Dtype) -> Array:
         """Σ over the last axis."""
         return self.xp.sum(x, axis=-1, dtype=dtype)
+
+    def add_classes(self, x: Array) -> Array:
+        """Σ over the classes, axis 1, which is kept."""
+        return self.xp.sum(x, axis=1, keepdims=True, dtype=x.dtype)
 
     # histograms
 

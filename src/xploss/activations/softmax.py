@@ -48,7 +48,7 @@ class Softmax(Activation):
     def _rest(self) -> Array:
         """Σ p of all classes but one above SURE, (k, 1, m): what that one leaves of 1."""
         small = self.backend.below(self.p, SURE)
-        return self.backend.xp.sum(small, axis=1, keepdims=True, dtype=small.dtype)
+        return self.backend.add_classes(small)
 
     @lazy
     def q(self) -> Array:
@@ -103,11 +103,11 @@ class Softmax(Activation):
         if spread:
             g, r = (None if x is None else x * reading.weight for x in (g, r))
         if g is None:
-            pulled = r - self.p * xp.sum(_whole(r, self.p, xp), axis=1, keepdims=True)
+            pulled = r - self.p * b.add_classes(_whole(r, self.p, xp))
         else:
-            mean = xp.sum(self.p * g, axis=1, keepdims=True)
+            mean = b.add_classes(self.p * g)
             if r is not None:
-                mean = mean + xp.sum(_whole(r, self.p, xp), axis=1, keepdims=True)
+                mean = mean + b.add_classes(_whole(r, self.p, xp))
             pulled = self.p * (g - mean)
             pulled = pulled if r is None else pulled + r
         return pulled if spread else weighted(pulled, reading)

@@ -19,6 +19,7 @@ NUMPY_DTYPES = {
     torch.float64: np.float64, torch.float32: np.float32,
     torch.int64: np.int64, torch.int32: np.int32, torch.complex128: np.complex128,
 }  # fmt: skip
+LOG2_E = math.log2(math.e)
 _RUN = 1 << 16
 """Elements that are looked up at a time, so that their indices stay in the cache."""
 
@@ -50,7 +51,9 @@ class EagerKernels(TorchBackend):
 
     def softmax(self, z: Array, room: Array | None = None) -> tuple[Array, Array, Array]:
         shift = torch.amax(z, 1, keepdim=True, out=self._fresh(z[:, :1]))
-        e = torch.sub(z, shift, out=self._fresh(z) if room is None else room).exp_()
+        power = torch.sub(z, shift, out=self._fresh(z) if room is None else room)
+        # torch's exp2 takes half the time of its exp
+        e = power.mul_(LOG2_E).exp2_()
         total = torch.sum(e, 1, keepdim=True, out=self._fresh(shift))
         return e.div_(total), shift, total
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
+from jax.experimental.layout import Layout, with_layout_constraint
 
 from ..backend import Backend
 from ..engine import Problem, check_cotangent
@@ -51,6 +52,12 @@ class JaxBackend(Backend):
     def constant(self, values: Any, like: Array) -> Array:
         return jnp.asarray(values, dtype=like.dtype)
 
+    def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
+        if self.concrete(x):
+            return jnp.reshape(x, shape)
+        # XLA orders axes of length 1 as it likes, and copies the array where a loop does not
+        return _in_order(jnp.reshape(_in_order(x), shape))
+
     def add_pixels(self, x: Array, dtype: Dtype) -> Array:
         length = x.shape[-1] // _ROW * _ROW
         if dtype == jnp.float64 or x.dtype == jnp.float64 or not length:
@@ -60,6 +67,13 @@ class JaxBackend(Backend):
         whole = jnp.sum(jax.lax.optimization_barrier(rows), -1, dtype=dtype)
         return whole + jnp.sum(x[..., length:], -1, dtype=dtype)
 
+    def add_classes(self, x: Array) -> Array:
+        if not _on_host():
+            return super().add_classes(x)
+        # on a CPU, XLA computes a sum anew for each class that it is used for, but not a product
+        ones = jnp.ones(x.shape[1], x.dtype)
+        return jnp.einsum("kcm,c->km", x, ones, precision="highest")[:, None, :]
+
     def maximum(self, x: Array, value: float) -> Array:
         return jnp.maximum(x, value)
 
@@ -68,9 +82,6 @@ class JaxBackend(Backend):
 
     def sigmoid(self, z: Array, room: Array | None = None) -> Array:
         return jax.nn.sigmoid(z)
-
-    def softplus(self, z: Array) -> Array:
-        return jax.nn.softplus(z)
 
     def histogram(
         self,
@@ -93,8 +104,7 @@ class JaxBackend(Backend):
         return size.reshape(shape), total.reshape(shape)
 
     def tile_limit(self, x: Array, size: int, accumulates: bool) -> int:
-        on_host = jax.default_backend() == "cpu"
-        return super().tile_limit(x, size, accumulates) if on_host else 1 << 24
+        return super().tile_limit(x, size, accumulates) if _on_host() else 1 << 24
 
     # loops
 
@@ -209,6 +219,14 @@ class _Sum:
 
     def __init__(self, high: Array, low: Array) -> None:
         self.high, self.low = high, low
+
+
+def _on_host() -> bool:
+    return jax.default_backend() == "cpu"
+
+
+def _in_order(x: Array) -> Array:
+    return with_layout_constraint(x, Layout(tuple(range(x.ndim))))
 
 
 def _add(total: _Sum, part: Array) -> _Sum:

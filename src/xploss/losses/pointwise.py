@@ -144,7 +144,7 @@ class PointwiseLoss(Term):
         ):
             total = total + scale * share * cost
         total = total if weight is None else total * weight
-        return xp.sum(total, axis=1, keepdims=True) if self.mode == "multiclass" else total
+        return reading.backend.add_classes(total) if self.mode == "multiclass" else total
 
     def _by_truth(self, activation: Activation, reading: Reading) -> bool:
         return not self.label_smoothing and activation.has_truth(reading)
