@@ -54,12 +54,17 @@ class Sigmoid(Activation):
         return self.backend.minimum(self.backend.maximum(self.x, -most), most)
 
     @lazy
+    def _bend(self) -> Array:
+        """Softplus of −abs(z), which both sides share."""
+        return self.backend.softplus(-self.backend.xp.abs(self._finite))
+
+    @lazy
     def log_p(self) -> Array:
-        return -self.backend.softplus(-self._finite)
+        return self.backend.minimum(self._finite, 0.0) - self._bend
 
     @lazy
     def log_q(self) -> Array:
-        return -self.backend.softplus(self._finite)
+        return self.backend.minimum(-self._finite, 0.0) - self._bend
 
     def pull(self, reading: Reading, place: Array | None = None) -> Array:
         """Dz = p·q·g + q·r − p·r', with g, r and r' the slopes by p, log p and log q.

@@ -153,10 +153,12 @@ class PointwiseLoss(Term):
         """The factor of the truth: at each pixel's label, or of the true side of an entry."""
         if reading.labels is None:
             return scales[-1] + reading.truth * (scales[0] - scales[1]) if self.apart else scales[0]
-        if not (self.uniform and reading.known):
+        if not self.uniform:
             return reading.at_truth(scales[0])
-        xp = reading.backend.xp
-        return scales[0][:, :1, :] + xp.zeros_like(reading.labels, dtype=reading.dtype)
+        scale, known = scales[0][:, :1, :], reading.labelled(reading.dtype)
+        if known is not None:
+            return scale * known
+        return scale + reading.backend.xp.zeros_like(reading.labels, dtype=reading.dtype)
 
     def _at_truth(
         self, activation: Activation, reading: Reading, slopes: bool = False
