@@ -350,10 +350,11 @@ class Term(Loss):
             Derivatives of `losses` that `pull` takes.
         """
 
-    def slopes_ahead(self, one: Array, backend: Backend) -> tuple[Array, ...] | None:
-        """The slopes that `score` gives, up to a common factor; None if statistics decide.
+    def slopes_ahead(self, pixels: Array, backend: Backend) -> tuple[Array, ...] | None:
+        """The slopes of the value if no pixel is left out; None if statistics decide.
 
-        `one` is ones, (1, C), in the library in which statistics are scored.
+        Where some are, the slopes differ by a common factor. `pixels` is their number, (1, C),
+        in the library in which statistics are scored.
         """
         return None
 

@@ -62,15 +62,17 @@ class Walk(Reader):
         That is the gradient itself, up to a factor, if the slopes are known beforehand; else
         the probabilities.
         """
-        b, pred, (_, _, first) = self.backend, self.laid.pred, self.terms[0]
+        b, pred, (_, factor, first) = self.backend, self.laid.pred, self.terms[0]
         if not b.holds or self.small or pred.dtype != self._dtype:
             return
         if len(self.terms) == 1:
-            one = b.xp.ones(
-                (1, pred.shape[1]), dtype=self._accumulator, device=b.device(self.laid.pred)
+            samples, classes, pixels = self.laid.sizes
+            count = b.xp.full(
+                (1, classes), samples * pixels, dtype=self._accumulator, device=b.device(pred)
             )
-            self.memory.scorer, (one,) = b.scoring((one,))
-            self.memory.ahead = first.slopes_ahead(one, self.memory.scorer)
+            self.memory.scorer, (count,) = b.scoring((count,))
+            ahead = first.slopes_ahead(count, self.memory.scorer)
+            self.memory.ahead = None if ahead is None else tuple(s * factor for s in ahead)
         by_p = first.mode == "multiclass" or any(t.by_p for *_, t in self.terms)
         whole = any(t.whole for *_, t in self.terms)
         settles = first.from_logits and by_p and not whole
@@ -206,9 +208,12 @@ class Walk(Reader):
     def _scale(self, room: Array, slopes: tuple[Array, ...], ahead: tuple[Array, ...]) -> Array:
         """The gradient of `slopes` from that of `ahead`, in its place."""
         assert self.memory.scorer is not None
-        xp = self.memory.scorer.xp
+        scorer = self.memory.scorer
+        xp = scorer.xp
         given, known = (xp.sum(xp.stack(list(s))) for s in (slopes, ahead))
-        (factor,) = self._near((given / xp.where(known > 0, known, xp.ones_like(known)),))
+        (factor,) = self._near((given / xp.where(known != 0, known, xp.ones_like(known)),))
+        if scorer.on_host(given) and float(factor) == 1.0:
+            return room
 
         def scaled(block: Block, place: Array | None) -> Array:
             return self.backend.multiply(place, factor, place)

@@ -63,8 +63,12 @@ class PointwiseLoss(Term):
         """Whether `factors` are known before the statistics."""
         return True
 
-    def slopes_ahead(self, one: Array, backend: Backend) -> tuple[Array, ...] | None:
-        return self._slopes(one, one, backend) if self.foreseen and not self.maps else None
+    def slopes_ahead(self, pixels: Array, backend: Backend) -> tuple[Array, ...] | None:
+        if not self.foreseen or self.maps:
+            return None
+        even = pixels / pixels.shape[1] if self.mode == "multiclass" else pixels
+        _, share, slopes = self.score((even,) * (4 if self.apart else 2), backend, 64)
+        return tuple(share * slope for slope in slopes)
 
     def _slopes(self, positive: Array, size: Array, backend: Backend) -> tuple[Array, ...]:
         weights = backend.constant(self.weights(size.shape[1]), size)[None, :]
