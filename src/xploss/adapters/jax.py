@@ -222,7 +222,7 @@ class _Sum:
 
 
 def _on_host() -> bool:
-    return jax.default_backend() == "cpu"
+    return bool(jax.default_backend() == "cpu")
 
 
 def _in_order(x: Array) -> Array:
