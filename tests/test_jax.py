@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, JaccardLoss, Loss, LovaszLoss, TverskyLoss
+from xploss.loss import Mode
 
 from .cases import LOSSES, draw
 
@@ -338,3 +339,16 @@ def test_sums_in_rows_can_be_transformed(x32: ModuleType, loss: Loss) -> None:
     close(forward, reverse, rtol=1e-3, atol=1e-6 * float(abs(forward).max()))
     many = x32.vmap(loss, in_axes=(0, None))(jnp.stack([z, 2 * z]), t)
     close(many, [loss(z, t), loss(2 * z, t)], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("mode", "classes"), [("binary", 1), ("multiclass", 8)])
+@pytest.mark.parametrize("loss", [DiceLoss, CrossEntropyLoss], ids=lambda kind: kind.__name__)
+def test_no_array_is_copied(
+    jax: ModuleType, mode: Mode, classes: int, loss: type[DiceLoss | CrossEntropyLoss]
+) -> None:
+    """Under jit, value and gradient take tiles beside the arrays, and no whole array."""
+    jnp, shape = jax.numpy, (16, classes, 512, 512 // classes)
+    x = jnp.zeros(shape, jnp.float32)
+    t = jnp.zeros(shape if mode == "binary" else (16, *shape[2:]), jnp.int32)
+    taken = jax.jit(loss(mode).value_and_grad).lower(x, t).compile().memory_analysis()
+    assert taken.temp_size_in_bytes < x.nbytes / 2
