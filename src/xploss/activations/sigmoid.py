@@ -36,12 +36,21 @@ class Sigmoid(Activation):
         return self.backend.sigmoid(self._away(reading)), self.cost_true(reading)
 
     @lazy
+    def _lesser(self) -> Array | None:
+        """The smaller of p and 1 − p, where there is room for it."""
+        if self.room is not None and not self.ready:
+            self.backend.lesser_side(self.x, self.room)
+        return self.room
+
+    @lazy
     def p(self) -> Array:
-        return self.backend.sigmoid(self.x, None if self.ready else self.room)
+        b = self.backend
+        if b.lesser_first and self._lesser is not None:
+            return b.sigmoid_from(self._lesser, self.x)
+        return b.sigmoid(self.x, None if self.ready else self.room)
 
     def settle(self) -> None:
-        if self.room is not None:
-            self.backend.lesser_side(self.x, self.room)
+        _ = self._lesser
 
     @lazy
     def q(self) -> Array:

@@ -27,6 +27,8 @@ _RUN = 1 << 16
 class EagerKernels(TorchBackend):
     """What is computed in place."""
 
+    lesser_first = False
+
     def cast(self, x: Array, dtype: Dtype) -> Array:
         return x if x.dtype == dtype else self._converted(x, dtype)
 

@@ -58,14 +58,14 @@ class NumpyBackend(FlatBackend):
         return e, shift, total
 
     def sigmoid(self, z: Array, room: Array | None = None) -> Array:
-        # 1 where z is positive, else exp(z), over 1 + exp(−abs(z))
-        p = np.minimum(z, 0, out=room)
-        np.exp(p, out=p)
-        e = np.abs(z)
-        np.negative(e, out=e)
-        np.exp(e, out=e)
-        e += 1
-        p /= e
+        lesser = np.empty_like(z)
+        self.lesser_side(z, lesser)
+        return self.sigmoid_from(lesser, z)
+
+    def sigmoid_from(self, lesser: Array, z: Array) -> Array:
+        # 1 − lesser where z is positive, and abs(0 − lesser) elsewhere
+        p = np.subtract(z > 0, lesser, dtype=z.dtype)
+        np.abs(p, out=p)
         return p
 
     def lesser_side(self, z: Array, room: Array) -> None:
