@@ -36,8 +36,8 @@ MUTANTS: tuple[Mutant, ...] = (
     # NumPy
     Mutant("softmax without a shift", NUMPY, "np.subtract(z, shift, out=room)",
            "np.subtract(z, 0 * shift, out=room)"),
-    Mutant("sigmoid not turned over", NUMPY, "p = np.minimum(z, 0, out=room)",
-           "p = np.multiply(z, 0, out=room)"),
+    Mutant("sigmoid not turned over", NUMPY, "p = np.subtract(z > 0, lesser, dtype=z.dtype)",
+           "p = np.subtract(z < 0, lesser, dtype=z.dtype)"),
     Mutant("negative bins", NUMPY, "np.clip(whole, 0, most, out=whole)",
            "whole"),
     Mutant("unsorted by sorting again", NUMPY, "np.put_along_axis(out, order, x, axis=-1)",
