@@ -24,6 +24,10 @@ _HUGE = 1 << 22
 """From so many bytes on, NumPy asks the system for huge pages."""
 
 
+_LARGE = 1 << 22
+"""From so many elements on, memory counts more than what each tile costs."""
+
+
 class EagerBackend(EagerKernels):
     """torch tensors outside of any trace: tiles in place, without a graph."""
 
@@ -70,9 +74,10 @@ class EagerBackend(EagerKernels):
         return Backend.rows(self, x, block)
 
     def tile_limit(self, x: Array, size: int, accumulates: bool) -> int:
-        # a tile is to be small beside the array, with all that is computed from it
         half: bool = x.element_size() < 4
-        return min(self.tile_elements >> (accumulates or half), max(size >> 4, 1 << 17))
+        limit = self.tile_elements >> (accumulates or half)
+        # a tile is to be small beside a large array, with all that is computed from it
+        return min(limit, size >> 4) if size >= _LARGE else limit
 
     def workers(self) -> int:
         return int(torch.get_num_threads())
