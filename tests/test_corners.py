@@ -116,11 +116,14 @@ def test_workers_start_anew_after_a_fork() -> None:
 
 
 def test_kernels_that_only_some_adapters_call() -> None:
-    """By the standard alone: what an adapter that holds its gradient's array would inherit."""
+    """By the standard alone, whether something is kept or not."""
     z = np.linspace(-30.0, 30.0, 13)[None, None, :]
-    backend, room = Backend(namespace(z)), np.empty_like(z)
-    backend.lesser_side(z, room)
-    np.testing.assert_allclose(room, 1 / (1 + np.exp(np.abs(z))), rtol=1e-14)
+    backend = Backend(namespace(z))
+    p, kept = backend.sigmoid(z)
+    np.testing.assert_allclose(p, 1 / (1 + np.exp(-z)), rtol=1e-14)
+    for given in (kept, None):
+        pulled = backend.sigmoid_pull(z, np.ones_like(z), given)
+        np.testing.assert_allclose(pulled, 0.25 / np.cosh(z / 2) ** 2, rtol=1e-14)
     with pytest.raises(AttributeError, match="Softmax has no log_q"):
         Softmax(backend, z).log_q  # noqa: B018
 

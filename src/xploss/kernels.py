@@ -7,7 +7,7 @@ tile, pixels last.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from ._xp import Array, Dtype
 from .library import Library
@@ -23,9 +23,6 @@ TINY = 1e-30
 
 class Kernels(Library):
     """What the activations, the readings and the losses compute with."""
-
-    lesser_first: ClassVar[bool] = True
-    """Whether `sigmoid_from` is cheaper than `sigmoid`."""
 
     def multiply(self, x: Array, y: Array, place: Array | None = None) -> Array:
         """x·y, of which one has the shape of the product; it may be in `place`."""
@@ -104,33 +101,28 @@ class Kernels(Library):
         """Probabilities, with 0 in the place of those that are not below `limit`."""
         return self.xp.where(p < limit, p, self.xp.zeros_like(p))
 
+    def sigmoid(self, z: Array, room: Array | None = None) -> tuple[Array, Array | None]:
+        """The sigmoid, and what `sigmoid_pull` is spared work by, which is in `room` if given.
+
+        The sigmoid may be in `room` too, which only a backend that `holds` is given.
+        """
+        e = self.xp.exp(-self.xp.abs(z))
+        return self.xp.where(z >= 0, 1 / (1 + e), e / (1 + e)), e
+
     def sigmoid_pull(
-        self, z: Array, slope: Array, lesser: Array | None = None, place: Array | None = None
+        self, z: Array, slope: Array, kept: Array | None = None, place: Array | None = None
     ) -> Array:
         """slope·p·(1 − p) of the sigmoid p, to full precision on both sides.
 
-        `lesser` is what `lesser_side` gives, if it is known. The result may be in `place`,
-        which may be `lesser`.
+        `kept` is what `sigmoid` gives, if it is known. The result may be in `place`, which may
+        be `kept`, or where the slope was.
         """
-        e = self.xp.exp(-self.xp.abs(z))
+        e = self.xp.exp(-self.xp.abs(z)) if kept is None else kept
         return slope * (e / ((1 + e) * (1 + e)))
-
-    def lesser_side(self, z: Array, room: Array) -> None:
-        """Put the smaller of p and 1 − p, the sigmoid of −abs(z), into `room`."""
-        self.write(room, self.sigmoid(-self.xp.abs(z)))
 
     def against(self, t: Array) -> Array:
         """1 − 2t."""
         return 1 - 2 * t
-
-    def sigmoid_from(self, lesser: Array, z: Array) -> Array:
-        """The sigmoid, from what `lesser_side` gives."""
-        return self.xp.where(z > 0, 1 - lesser, lesser)
-
-    def sigmoid(self, z: Array, room: Array | None = None) -> Array:
-        """The sigmoid, which may be in `room`."""
-        e = self.xp.exp(-self.xp.abs(z))
-        return self.xp.where(z >= 0, 1 / (1 + e), e / (1 + e))
 
     def softplus(self, z: Array) -> Array:
         """log(1 + exp(z)), to full precision on both sides."""
@@ -138,7 +130,7 @@ class Kernels(Library):
 
     def softplus_pull(self, z: Array, slope: Array, place: Array | None = None) -> Array:
         """slope·sigmoid(z), which may be in `place`, or else where the slope was."""
-        return self.sigmoid(z) * slope
+        return self.sigmoid(z)[0] * slope
 
     def add_to(self, x: Array, y: Array) -> Array:
         """The sum of x and y in the shape of x, which may be used up."""

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -47,12 +47,29 @@ class Workers:
         self._lock = threading.Lock()
         self._pools = {}
 
-    def map(self, function: Callable[[Any], T], items: Iterable[Any], count: int) -> list[T]:
-        """`function` of each item, in order, by `count` threads."""
+    def map(
+        self,
+        function: Callable[[Any], T],
+        items: Iterable[Any],
+        count: int,
+        around: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> list[T]:
+        """`function` of each item, in order, by `count` threads, each within `around()`."""
         work = list(items)
         if count < 2 or len(work) < 2:
-            return [function(item) for item in work]
-        return list(self._pool(count).map(function, work))
+            with around():
+                return [function(item) for item in work]
+        found: list[Any] = [None] * len(work)
+        # who is done with an item takes the next; handing them out one by one costs more
+        turns = iter(range(len(work)))
+
+        def take_turns(_: int) -> None:
+            with around():
+                for turn in turns:
+                    found[turn] = function(work[turn])
+
+        list(self._pool(count).map(take_turns, range(min(count, len(work)))))
+        return found
 
     def _pool(self, count: int) -> ThreadPoolExecutor:
         with self._lock:

@@ -108,8 +108,6 @@ class Walk(Reader):
                 found.append(term.measure(activation, readings[term.ignore_index], so_far))
             if own is not None and ahead is not None:
                 self._put(own, self._pulled(activation, readings, [ahead], own))
-            elif own is not None:
-                activation.settle()
             return found
 
         found = b.fold(self.grid, measured, [term for *_, term in self.terms])

@@ -66,9 +66,6 @@ class Activation(ABC):
     def cost_true(self, reading: Reading) -> Array:
         """−log p of the truth."""
 
-    def settle(self) -> None:  # noqa: B027 - nothing, unless something spares `pull` work
-        """Leave in `room` what `pull` is spared by; after it, p is gone."""
-
     @abstractmethod
     def pull(self, reading: Reading, place: Array | None = None) -> Array:
         """The derivative by `x`, (k, C, m), weight included, from a reading's slopes.

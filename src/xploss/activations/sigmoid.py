@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Sigmoid(Activation):
-    """Sigmoid of each class; the smaller of p and 1 − p is left in `room`.
+    """Sigmoid of each class.
 
     With a hard target the true side of an entry is p or 1 − p, the sigmoid of −a, where
     a = (1 − 2t)·z.
@@ -33,28 +33,20 @@ class Sigmoid(Activation):
         return self.backend.softplus(self._away(reading))
 
     def sides_true(self, reading: Reading) -> tuple[Array, Array]:
-        return self.backend.sigmoid(self._away(reading)), self.cost_true(reading)
+        return self.backend.sigmoid(self._away(reading))[0], self.cost_true(reading)
 
     @lazy
-    def _lesser(self) -> Array | None:
-        """The smaller of p and 1 − p, where there is room for it."""
-        if self.room is not None and not self.ready:
-            self.backend.lesser_side(self.x, self.room)
-        return self.room
+    def _parts(self) -> tuple[Array, Array | None]:
+        """P, and what `pull` is spared work by."""
+        return self.backend.sigmoid(self.x, None if self.ready else self.room)
 
-    @lazy
+    @property
     def p(self) -> Array:
-        b = self.backend
-        if b.lesser_first and self._lesser is not None:
-            return b.sigmoid_from(self._lesser, self.x)
-        return b.sigmoid(self.x, None if self.ready else self.room)
-
-    def settle(self) -> None:
-        _ = self._lesser
+        return self._parts[0]
 
     @lazy
     def q(self) -> Array:
-        return self.backend.sigmoid(-self.x)
+        return self.backend.sigmoid(-self.x)[0]
 
     @lazy
     def _finite(self) -> Array:
@@ -83,7 +75,7 @@ class Sigmoid(Activation):
         s, b, pulled = reading.slopes, self.backend, None
         g = summed(s.p_class, s.p)
         if g is not None:
-            pulled = b.sigmoid_pull(self.x, g, self.room if self.ready else None, place)
+            pulled = b.sigmoid_pull(self.x, g, self.room if self.ready else self._parts[1], place)
         if s.cost_true is not None:
             away, free = self._away(reading), place if pulled is None else None
             by_truth = s.cost_true

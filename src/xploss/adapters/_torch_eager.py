@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,12 +88,13 @@ class EagerBackend(EagerKernels):
         if len(work) < 2:
             return [function(item) for item in work]
 
-        def quietly(item: Any) -> Any:
+        @contextmanager
+        def quietly() -> Iterator[None]:
             # these modes hold for the calling thread only
             with torch.inference_mode(inference), torch.no_grad():
-                return function(item)
+                yield
 
-        return _WORKERS.map(quietly, work, self.workers())
+        return _WORKERS.map(function, work, self.workers(), quietly)
 
     def scoring(self, arrays: Sequence[Array]) -> tuple[Backend, Sequence[Array]]:
         if all(isinstance(a, torch.Tensor) and a.device.type == "cpu" for a in arrays):

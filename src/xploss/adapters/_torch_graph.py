@@ -106,8 +106,8 @@ class TorchBackend(Backend):
     def log_total(self, total: Array) -> Array:
         return total
 
-    def sigmoid(self, z: Array, room: Array | None = None) -> Array:
-        return torch.sigmoid(z, out=room)
+    def sigmoid(self, z: Array, room: Array | None = None) -> tuple[Array, Array | None]:
+        return torch.sigmoid(z), None
 
     def softplus(self, z: Array) -> Array:
         return -torch.nn.functional.logsigmoid(-z)

@@ -27,8 +27,6 @@ _RUN = 1 << 16
 class EagerKernels(TorchBackend):
     """What is computed in place."""
 
-    lesser_first = False
-
     def cast(self, x: Array, dtype: Dtype) -> Array:
         return x if x.dtype == dtype else self._converted(x, dtype)
 
@@ -127,21 +125,18 @@ class EagerKernels(TorchBackend):
     def add_to(self, x: Array, y: Array) -> Array:
         return x.add_(y)
 
-    def sigmoid(self, z: Array, room: Array | None = None) -> Array:
-        return torch.sigmoid(z, out=self._fresh(z) if room is None else room)
-
-    def lesser_side(self, z: Array, room: Array) -> None:
-        torch.abs(z, out=room).neg_().sigmoid_()
+    def sigmoid(self, z: Array, room: Array | None = None) -> tuple[Array, Array | None]:
+        p = torch.sigmoid(z, out=self._fresh(z) if room is None else room)
+        return p, p
 
     def sigmoid_pull(
-        self, z: Array, slope: Array, lesser: Array | None = None, place: Array | None = None
+        self, z: Array, slope: Array, kept: Array | None = None, place: Array | None = None
     ) -> Array:
-        own = self._fresh(z) if place is None else place
-        if lesser is None:
-            lesser = own
-            self.lesser_side(z, lesser)
-        # slope·(1 − s)·s, which is the same for both sides
-        return torch.ops.aten.sigmoid_backward.grad_input(slope, lesser, grad_input=own)
+        p = self.sigmoid(z)[0] if kept is None else kept
+        by_p = self.multiply(p, slope, slope if slope.shape == z.shape else None)
+        # of the other sign, beta makes the sigmoid 1 − p, and 1 from −40 on
+        place = by_p if place is None else place
+        return torch.ops.aten.softplus_backward.grad_input(by_p, z, -1, 40, grad_input=place)
 
     def multiply(self, x: Array, y: Array, place: Array | None = None) -> Array:
         if place is None:

@@ -80,8 +80,8 @@ class JaxBackend(Backend):
     def minimum(self, x: Array, value: float) -> Array:
         return jnp.minimum(x, value)
 
-    def sigmoid(self, z: Array, room: Array | None = None) -> Array:
-        return jax.nn.sigmoid(z)
+    def sigmoid(self, z: Array, room: Array | None = None) -> tuple[Array, Array | None]:
+        return jax.nn.sigmoid(z), None
 
     def histogram(
         self,

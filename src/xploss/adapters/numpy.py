@@ -57,29 +57,24 @@ class NumpyBackend(FlatBackend):
         e *= 1 / total
         return e, shift, total
 
-    def sigmoid(self, z: Array, room: Array | None = None) -> Array:
-        lesser = np.empty_like(z)
-        self.lesser_side(z, lesser)
-        return self.sigmoid_from(lesser, z)
-
-    def sigmoid_from(self, lesser: Array, z: Array) -> Array:
+    def sigmoid(self, z: Array, room: Array | None = None) -> tuple[Array, Array | None]:
+        lesser = self._lesser_side(z, room)
         # 1 − lesser where z is positive, and abs(0 − lesser) elsewhere
         p = np.subtract(z > 0, lesser, dtype=z.dtype)
         np.abs(p, out=p)
-        return p
+        return p, lesser
 
-    def lesser_side(self, z: Array, room: Array) -> None:
+    def _lesser_side(self, z: Array, room: Array | None = None) -> Array:
+        """The smaller of p and 1 − p."""
         e = np.abs(z)
         np.negative(e, out=e)
         np.exp(e, out=e)
-        np.divide(e, 1 + e, out=room)
+        return np.divide(e, 1 + e, out=e if room is None else room)
 
     def sigmoid_pull(
-        self, z: Array, slope: Array, lesser: Array | None = None, place: Array | None = None
+        self, z: Array, slope: Array, kept: Array | None = None, place: Array | None = None
     ) -> Array:
-        if lesser is None:
-            lesser = np.empty_like(z)
-            self.lesser_side(z, lesser)
+        lesser = self._lesser_side(z) if kept is None else kept
         pulled = np.multiply(1 - lesser, lesser, out=place)
         pulled *= slope
         return pulled
