@@ -120,17 +120,24 @@ class Kernels(Library):
         e = self.xp.exp(-self.xp.abs(z)) if kept is None else kept
         return slope * (e / ((1 + e) * (1 + e)))
 
-    def against(self, t: Array) -> Array:
-        """1 − 2t."""
-        return 1 - 2 * t
+    def signed(self, t: Array) -> Array:
+        """2t − 1."""
+        return 2 * t - 1
 
-    def softplus(self, z: Array) -> Array:
-        """log(1 + exp(z)), to full precision on both sides."""
-        return self.maximum(z, 0.0) + self.xp.log1p(self.xp.exp(-self.xp.abs(z)))
+    def cost_of_margin(self, margin: Array) -> tuple[Array, Array | None]:
+        """−log of the sigmoid to full precision on both sides, and what spares `pull_cost` work."""
+        e = self.xp.exp(-self.xp.abs(margin))
+        return self.maximum(-margin, 0.0) + self.xp.log1p(e), None
 
-    def softplus_pull(self, z: Array, slope: Array, place: Array | None = None) -> Array:
-        """slope·sigmoid(z), which may be in `place`, or else where the slope was."""
-        return self.sigmoid(z)[0] * slope
+    def pull_cost(
+        self, margin: Array, slope: Array, kept: Array | None = None, place: Array | None = None
+    ) -> Array:
+        """slope·sigmoid(−margin), of a margin that may be used up.
+
+        `kept` is what `cost_of_margin` gives, if it is known. The result may be in `place`, or
+        else where the slope was.
+        """
+        return self.sigmoid(-margin)[0] * slope
 
     def add_to(self, x: Array, y: Array) -> Array:
         """The sum of x and y in the shape of x, which may be used up."""
@@ -227,7 +234,7 @@ class Kernels(Library):
 
     def hinge(self, z: Array, t: Array) -> Array:
         """The hinge errors max(0, 1 − (2t − 1)·z)."""
-        return self.maximum(1 + (1 - 2 * t) * z, 0.0)
+        return self.maximum(1 - self.signed(t) * z, 0.0)
 
     def within(self, place: Array, whole: Array) -> Array:
         """What is left of a place, which may be used up, beyond its whole part."""

@@ -25,24 +25,15 @@ class Slopes:
     p: Array | None = None
     """By p, (k, C, m)."""
     p_true: Array | None = None
-    """By p at the truth, (k, 1, m)."""
+    """By p of the truth, (k, 1, m), or (k, C, m) if each entry has one."""
     log_p: Array | None = None
     """By log p, (k, C, m)."""
-    q_true: Array | None = None
-    """By 1 − p of the truth, (k, 1, m), or (k, C, m) if each entry has one."""
-    cost_true: Array | None = None
-    """By −log p of the truth, as `q_true`."""
+    log_p_true: Array | None = None
+    """By log p of the truth, as `p_true`."""
     log_q: Array | None = None
     """By log(1 − p), (k, C, m)."""
     z: Array | None = None
     """By the logit, (k, C, m)."""
-
-    @property
-    def by_p_true(self) -> Array | None:
-        """By p at the truth, that by 1 − p included."""
-        if self.q_true is None:
-            return self.p_true
-        return -self.q_true if self.p_true is None else self.p_true - self.q_true
 
     def add(self, name: str, slope: Array) -> None:
         """Add a term's derivative to the sum of that name."""
@@ -84,9 +75,9 @@ class Reading:
         return self.backend.locate(self.labels, self.classes, self.known)
 
     @lazy
-    def against(self) -> Array:
-        """1 − 2t, (k, C, m), of a dense target."""
-        return self.backend.against(self.truth)
+    def signed(self) -> Array:
+        """2t − 1, (k, C, m), of a dense target."""
+        return self.backend.signed(self.truth)
 
     @lazy
     def foreground(self) -> Array:

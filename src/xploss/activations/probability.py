@@ -47,9 +47,9 @@ class Probability(Activation):
         if s.log_q is not None:
             pulled = summed(pulled, -(s.log_q * self._inverse(self.q)))
         pulled = b.xp.zeros_like(self.x) if pulled is None else pulled + b.xp.zeros_like(self.x)
-        at_truth = s.by_p_true
-        if s.cost_true is not None:
-            at_truth = summed(at_truth, -s.cost_true * self._inverse(self.true(reading)))
+        at_truth = s.p_true
+        if s.log_p_true is not None:
+            at_truth = summed(at_truth, s.log_p_true * self._inverse(self.true(reading)))
         if at_truth is not None:
             pulled = b.add_at(pulled, reading.place, at_truth)
         return weighted(pulled, reading)

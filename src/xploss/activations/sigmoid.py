@@ -16,24 +16,26 @@ if TYPE_CHECKING:
 class Sigmoid(Activation):
     """Sigmoid of each class.
 
-    With a hard target the true side of an entry is p or 1 − p, the sigmoid of −a, where
-    a = (1 − 2t)·z.
+    With a hard target the true side of an entry is p or 1 − p, the sigmoid of its margin
+    m = (2t − 1)·z.
     """
 
     def has_truth(self, reading: Reading) -> bool:
         return reading.hard
 
-    def _away(self, reading: Reading) -> Array:
-        """a, (k, C, m)."""
-        if "away" not in reading.memory:
-            reading.memory["away"] = self.backend.multiply(reading.against, self.x)
-        return reading.memory["away"]
+    def _margin(self, reading: Reading) -> Array:
+        """m, (k, C, m)."""
+        if "margin" not in reading.memory:
+            reading.memory["margin"] = self.backend.multiply(reading.signed, self.x)
+        return reading.memory["margin"]
 
     def cost_true(self, reading: Reading) -> Array:
-        return self.backend.softplus(self._away(reading))
+        cost, reading.memory["cost"] = self.backend.cost_of_margin(self._margin(reading))
+        return cost
 
     def sides_true(self, reading: Reading) -> tuple[Array, Array]:
-        return self.backend.sigmoid(self._away(reading))[0], self.cost_true(reading)
+        b, margin = self.backend, self._margin(reading)
+        return b.sigmoid(b.multiply(margin, b.constant(-1.0, margin)))[0], self.cost_true(reading)
 
     @lazy
     def _parts(self) -> tuple[Array, Array | None]:
@@ -56,8 +58,8 @@ class Sigmoid(Activation):
 
     @lazy
     def _bend(self) -> Array:
-        """Softplus of −abs(z), which both sides share."""
-        return self.backend.softplus(-self.backend.xp.abs(self._finite))
+        """−log of the sigmoid of abs(z), which both sides share."""
+        return self.backend.cost_of_margin(self.backend.xp.abs(self._finite))[0]
 
     @lazy
     def log_p(self) -> Array:
@@ -70,20 +72,20 @@ class Sigmoid(Activation):
     def pull(self, reading: Reading, place: Array | None = None) -> Array:
         """Dz = p·q·g + q·r − p·r', with g, r and r' the slopes by p, log p and log q.
 
-        Of the truth, with the slopes g and r by its 1 − p and −log p: da = q·(r + p·g).
+        Of the truth, with the slopes g and r by its p and log p: dm = q·(r + p·g).
         """
         s, b, pulled = reading.slopes, self.backend, None
         g = summed(s.p_class, s.p)
         if g is not None:
             pulled = b.sigmoid_pull(self.x, g, self.room if self.ready else self._parts[1], place)
-        if s.cost_true is not None:
-            away, free = self._away(reading), place if pulled is None else None
-            by_truth = s.cost_true
-            if s.q_true is not None:
-                p = b.softplus_pull(b.multiply(away, b.constant(-1.0, away)), s.q_true)
-                by_truth = b.add_to(p, by_truth)
-            slope = b.multiply(reading.against, by_truth)
-            pulled = _added(b, pulled, b.softplus_pull(away, slope, free))
+        if s.log_p_true is not None:
+            margin, free = self._margin(reading), place if pulled is None else None
+            by_truth, kept = s.log_p_true, reading.memory.get("cost")
+            if s.p_true is not None:
+                away = b.multiply(margin, b.constant(-1.0, margin))
+                by_truth = b.add_to(b.pull_cost(away, s.p_true), by_truth)
+            slope = b.multiply(reading.signed, by_truth)
+            pulled = _added(b, pulled, b.pull_cost(margin, slope, kept, free))
         if s.log_p is not None:
             pulled = _added(b, pulled, self.q * s.log_p)
         if s.log_q is not None:

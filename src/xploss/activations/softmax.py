@@ -84,9 +84,9 @@ class Softmax(Activation):
         s, b = reading.slopes, self.backend
         spread = reading.weight is not None and reading.weight.shape[1] > 1
         if s.log_p is None and not spread:
-            at_truth = None if s.cost_true is None else -s.cost_true
-            if s.by_p_true is not None:
-                at_truth = summed(at_truth, b.multiply(s.by_p_true, self.true(reading)))
+            at_truth = s.log_p_true
+            if s.p_true is not None:
+                at_truth = summed(at_truth, b.multiply(s.p_true, self.true(reading)))
             truth = None if at_truth is None else reading.place
             slope = summed(s.p_class, s.p)
             return weighted(b.softmax_pull(self.p, slope, truth, at_truth, place), reading)
@@ -95,10 +95,10 @@ class Softmax(Activation):
     def _pull_dense(self, reading: Reading) -> Array:
         s, b, xp = reading.slopes, self.backend, self.backend.xp
         g, r = summed(s.p_class, s.p), s.log_p
-        if s.by_p_true is not None:
-            g = b.add_at(_whole(g, self.p, xp), reading.place, s.by_p_true)
-        if s.cost_true is not None:
-            r = b.add_at(_whole(r, self.p, xp), reading.place, -s.cost_true)
+        if s.p_true is not None:
+            g = b.add_at(_whole(g, self.p, xp), reading.place, s.p_true)
+        if s.log_p_true is not None:
+            r = b.add_at(_whole(r, self.p, xp), reading.place, s.log_p_true)
         spread = reading.weight is not None and reading.weight.shape[1] > 1
         if spread:
             g, r = (None if x is None else x * reading.weight for x in (g, r))

@@ -109,8 +109,8 @@ class TorchBackend(Backend):
     def sigmoid(self, z: Array, room: Array | None = None) -> tuple[Array, Array | None]:
         return torch.sigmoid(z), None
 
-    def softplus(self, z: Array) -> Array:
-        return -torch.nn.functional.logsigmoid(-z)
+    def cost_of_margin(self, margin: Array) -> tuple[Array, Array | None]:
+        return -torch.nn.functional.logsigmoid(margin), None
 
     def locate(self, labels: Array, classes: int, known: bool) -> Place:
         if known:

@@ -110,17 +110,23 @@ class EagerKernels(TorchBackend):
             p, p, -1.0, limit, grad_input=self._fresh(p)
         )
 
-    def softplus(self, z: Array) -> Array:
-        if z.dtype == torch.float32:
-            fresh = self._fresh(z)
-            softened: Array = torch._C._nn.softplus(z, out=fresh)  # noqa: SLF001
-            return softened
-        return super().softplus(z)
+    def cost_of_margin(self, margin: Array) -> tuple[Array, Array | None]:
+        log_p, kept = self._fresh(margin), self._fresh(margin)
+        torch.ops.aten.log_sigmoid_forward.output(margin, output=log_p, buffer=kept)
+        return log_p.neg_(), kept
 
-    def softplus_pull(self, z: Array, slope: Array, place: Array | None = None) -> Array:
-        # from 40 on, the sigmoid is 1 in any dtype
+    def pull_cost(
+        self, margin: Array, slope: Array, kept: Array | None = None, place: Array | None = None
+    ) -> Array:
         place = slope if place is None else place
-        return torch.ops.aten.softplus_backward.grad_input(slope, z, 1, 40, grad_input=place)
+        if kept is None:
+            # with beta of the other sign, the sigmoid of −margin: 1 from −40 on
+            return torch.ops.aten.softplus_backward.grad_input(
+                slope, margin, -1, 40, grad_input=place
+            )
+        return torch.ops.aten.log_sigmoid_backward.grad_input(
+            slope, margin, kept, grad_input=place
+        )
 
     def add_to(self, x: Array, y: Array) -> Array:
         return x.add_(y)
@@ -134,17 +140,15 @@ class EagerKernels(TorchBackend):
     ) -> Array:
         p = self.sigmoid(z)[0] if kept is None else kept
         by_p = self.multiply(p, slope, slope if slope.shape == z.shape else None)
-        # of the other sign, beta makes the sigmoid 1 − p, and 1 from −40 on
-        place = by_p if place is None else place
-        return torch.ops.aten.softplus_backward.grad_input(by_p, z, -1, 40, grad_input=place)
+        return self.pull_cost(z, by_p, None, place)
 
     def multiply(self, x: Array, y: Array, place: Array | None = None) -> Array:
         if place is None:
             place = self._fresh(x if x.numel() >= y.numel() else y)
         return torch.mul(x, y, out=place)
 
-    def against(self, t: Array) -> Array:
-        return torch.sub(t.new_ones(()), t, alpha=2, out=self._fresh(t))
+    def signed(self, t: Array) -> Array:
+        return torch.add(t, t, out=self._fresh(t)).sub_(1)
 
     def take_at(self, x: Array, truth: Place) -> Array:
         if truth.known is not None:
@@ -226,8 +230,8 @@ class EagerKernels(TorchBackend):
         return torch.sub(most, root.add_(1).reciprocal_(), alpha=bins, out=root)
 
     def hinge(self, z: Array, t: Array) -> Array:
-        away = self.against(t)
-        return torch.addcmul(z.new_ones(()), away, z, out=away).relu_()
+        signed = self.signed(t)
+        return torch.addcmul(z.new_ones(()), signed, z, value=-1, out=signed).relu_()
 
     def positive(self, x: Array) -> Array:
         return torch.sign(x, out=self._fresh(x))

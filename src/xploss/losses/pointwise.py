@@ -113,14 +113,15 @@ class PointwiseLoss(Term):
     def pull(self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]) -> None:
         scales = [slope[:, :, None] for slope in slopes]
         if self._by_truth(activation, reading):
-            scale = self._scale_true(reading, scales)
+            # the cost falls with log p, and what it is multiplied by, 1 − p, with p
+            scale = self._scale_true(reading, [-scale for scale in scales])
             _, by_cost, by_q = self._at_truth(activation, reading, slopes=True)
             b = reading.backend
             reading.slopes.add(
-                "cost_true", scale if by_cost is None else b.multiply(scale, by_cost)
+                "log_p_true", scale if by_cost is None else b.multiply(scale, by_cost)
             )
             if by_q is not None:
-                reading.slopes.add("q_true", b.multiply(self.focus * scale, by_q))
+                reading.slopes.add("p_true", b.multiply(self.focus * scale, by_q))
             return
         sides = zip(("log_p", "log_q"), (1, -1), self._sides(activation, reading), strict=False)
         for (name, sign, (share, _, by_cost, by_q)), scale in zip(
