@@ -124,9 +124,7 @@ class EagerKernels(TorchBackend):
             return torch.ops.aten.softplus_backward.grad_input(
                 slope, margin, -1, 40, grad_input=place
             )
-        return torch.ops.aten.log_sigmoid_backward.grad_input(
-            slope, margin, kept, grad_input=place
-        )
+        return torch.ops.aten.log_sigmoid_backward.grad_input(slope, margin, kept, grad_input=place)
 
     def add_to(self, x: Array, y: Array) -> Array:
         return x.add_(y)
