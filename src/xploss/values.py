@@ -26,8 +26,9 @@ def checks(when: Literal["always", "auto", "never"]) -> AbstractContextManager[N
     when : {"always", "auto", "never"}
         ``"auto"``, the default of the library, looks at values where that is free of a device
         synchronisation: eager arrays on a CPU. ``"always"`` looks on any device; ``"never"``
-        trusts the caller. Under ``jax.jit``, ``torch.compile`` and ``vmap`` there are no values
-        to look at. Types, shapes, dtypes and devices are checked always.
+        trusts the caller. Under ``jax.jit`` and ``vmap`` there are no values to look at, and under
+        ``torch.compile`` only where the loss is one operation of the graph: on a CPU, with
+        several classes. Types, shapes, dtypes and devices are checked always.
 
     Notes
     -----

@@ -12,6 +12,7 @@ import torch
 from .._xp import Array, Device, Dtype
 from ..backend import Backend
 from ..engine import Problem
+from . import _torch_op
 from ._torch_call import Call, EagerCall, State, is_traced
 
 if TYPE_CHECKING:
@@ -180,6 +181,9 @@ class TorchBackend(Backend):
         for name, x in zip(("target", "weight"), refused, strict=True):
             if isinstance(x, torch.Tensor):
                 self.refuse_gradient(name, x)
+        if torch.compiler.is_compiling() and _torch_op.fits(loss, pred):
+            Problem(self, loss, pred, target, weight)  # its checks, while tracing
+            return _torch_op.value(loss, pred, target, weight)
         if not ((pred.requires_grad and torch.is_grad_enabled()) or is_traced(pred)):
             return super().value(loss, pred, target, weight)
         call = Call if self.traces else EagerCall
@@ -194,6 +198,10 @@ class TorchBackend(Backend):
         cotangent: Array | None,
         statistics: Sequence[Measured] | None,
     ) -> tuple[Array, Array]:
+        plain = cotangent is None and statistics is None
+        if plain and torch.compiler.is_compiling() and _torch_op.fits(loss, pred):
+            Problem(self, loss, pred, target, weight)  # its checks, while tracing
+            return _torch_op.value_and_grad(loss, pred.detach(), target, weight)
         with torch.no_grad():
             return super().value_and_grad(loss, pred, target, weight, cotangent, statistics)
 
