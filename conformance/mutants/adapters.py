@@ -6,16 +6,16 @@ from conformance.mutants.mutant import Mutant
 
 KERNELS, NUMPY, FLAT = "kernels.py", "adapters/numpy.py", "adapters/_flat.py"
 EAGER, TILES = "adapters/_torch_eager.py", "adapters/_torch_kernels.py"
-GRAPH = "adapters/_torch_graph.py"
+GRAPH, OP = "adapters/_torch_graph.py", "adapters/_torch_op.py"
 JAX = "adapters/jax.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     # the standard alone
-    Mutant("softplus without its logarithm", KERNELS,
-           "return self.maximum(z, 0.0) + self.xp.log1p(self.xp.exp(-self.xp.abs(z)))",
-           "return self.maximum(z, 0.0)", "strict"),
+    Mutant("cost of a margin without its logarithm", KERNELS,
+           "return self.maximum(-margin, 0.0) + self.xp.log1p(e), None",
+           "return self.maximum(-margin, 0.0), None", "strict"),
     Mutant("sigmoid of one side", KERNELS,
-           "return self.xp.where(z >= 0, 1 / (1 + e), e / (1 + e))", "return 1 / (1 + e)",
+           "return self.xp.where(z >= 0, 1 / (1 + e), e / (1 + e)), e", "return 1 / (1 + e), e",
            "strict"),
     Mutant("shift of the softmax lost", KERNELS, "e = xp.exp(z - shift)", "e = xp.exp(z)",
            "strict"),
@@ -78,6 +78,12 @@ MUTANTS: tuple[Mutant, ...] = (
            "torch.addcmul(start, 0 * rise,", "torch"),
     Mutant("look-ups of other runs forgotten", TILES, "flat.narrow(0, first, count), out=own)",
            "flat.narrow(0, 0, count), out=own)", "torch"),
+    Mutant("margin turned over in torch", TILES, "slope, margin, -1, 40, grad_input=place",
+           "slope, margin, 1, 40, grad_input=place", "torch"),
+    Mutant("upstream gradient lost by an operation", OP, "ctx.saved_tensors[0] * by_value",
+           "ctx.saved_tensors[0] + 0 * by_value", "torch"),
+    Mutant("half taken for one in what an operation is told", OP, "return repr(x)",
+           "return repr(1.0 if x == 0.5 else x)", "torch"),
     Mutant("threads that keep a graph", EAGER,
            "with torch.inference_mode(inference), torch.no_grad():",
            "with torch.inference_mode(inference):", "torch"),

@@ -148,6 +148,9 @@ class DeviceBackend(EagerBackend):
     def _fresh(self, like: Array, dtype: Dtype | None = None) -> Array:
         return torch.empty(like.shape, dtype=dtype or like.dtype, device=like.device)
 
+    def _raise_e(self, x: Array) -> Array:
+        return x.exp_()
+
     def empty_like(self, x: Array) -> Array:
         return torch.empty_like(x)
 
