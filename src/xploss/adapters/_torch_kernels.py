@@ -57,7 +57,7 @@ class EagerKernels(TorchBackend):
         return e.div_(total), shift, total
 
     def _raise_e(self, x: Array) -> Array:
-        """e to the power of `x`, in its place."""
+        """E to the power of `x`, in its place."""
         # torch's exp2 takes half the time of its exp
         return x.mul_(LOG2_E).exp2_()
 
