@@ -14,7 +14,7 @@ ABSENT = {name: reason for name in selected() if (reason := why_absent(name))}
 PRESENT = [name for name in selected() if name not in ABSENT]
 
 OF_ONE_BACKEND = {
-    "torch": ["test_torch.py", "test_torch_compile.py", "test_published.py"],
+    "torch": ["test_torch.py", "test_torch_compile.py", "test_torch_op.py", "test_published.py"],
     "jax": ["test_jax.py"],
 }
 collect_ignore = [

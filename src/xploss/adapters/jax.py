@@ -104,7 +104,11 @@ class JaxBackend(Backend):
         return size.reshape(shape), total.reshape(shape)
 
     def tile_limit(self, x: Array, size: int, accumulates: bool) -> int:
-        return super().tile_limit(x, size, accumulates) if _on_host() else 1 << 24
+        if not _on_host():
+            return 1 << 24
+        limit = super().tile_limit(x, size, accumulates)
+        # a loop's temporaries are to be small beside a large array
+        return min(limit, size >> 5) if size >= 1 << 22 else limit
 
     # loops
 

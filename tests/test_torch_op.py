@@ -1,0 +1,56 @@
+"""The operations that stand for a loss in a graph of torch.compile on a CPU."""
+
+from typing import Any
+
+import pytest
+
+from xploss import DiceLoss, Loss, LovaszLoss
+
+from .cases import LOSSES
+
+
+@pytest.fixture(autouse=True)
+def fresh(torch: Any) -> Any:
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_recipes(torch: Any, loss: Loss) -> None:
+    """What an operation of the graph is told of a loss is all of it."""
+    from xploss.adapters import _torch_op
+
+    assert _torch_op._made(_torch_op._recipe(loss)).terms == loss.terms
+
+
+@pytest.mark.parametrize("layout", ["strided", "channels last", "class_axis=-1"])
+def test_operations_in_any_layout(torch: Any, layout: str) -> None:
+    """Value and gradient of tiles in a graph, scaled, by a user's own loss too."""
+    torch.manual_seed(0)
+    axis = -1 if layout == "class_axis=-1" else 1
+    shape = (2, 4, 6, 3) if axis == -1 else (2, 3, 4, 6)
+    x, t = torch.randn(shape), torch.randint(0, 3, (2, 4, 6))
+    if layout == "strided":
+        x = torch.randn(2, 3, 4, 12)[..., ::2]
+    elif layout == "channels last":
+        x = x.contiguous(memory_format=torch.channels_last)
+    x.requires_grad_()
+    for kind in (DiceLoss, type("Own", (DiceLoss,), {})):
+        loss = kind("multiclass", class_axis=axis) + 0.5 * LovaszLoss("multiclass", class_axis=axis)
+        torch.compiler.reset()
+        compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+        value, gradient = loss.value_and_grad(x, t)
+        found = compiled(x, t)
+        torch.testing.assert_close(found.detach(), value)
+        (slope,) = torch.autograd.grad(3 * found, x)
+        torch.testing.assert_close(slope, 3 * gradient, rtol=1e-5, atol=1e-8)
+        with torch.no_grad():
+            torch.testing.assert_close(compiled(x, t), value)
+
+
+def test_no_second_derivative_of_an_operation(torch: Any) -> None:
+    loss = torch.compile(DiceLoss("multiclass"), fullgraph=True, backend="eager")
+    x, t = torch.randn(1, 3, 5, requires_grad=True), torch.randint(0, 3, (1, 5))
+    with pytest.raises(RuntimeError, match="a compiled loss has no second derivative"):
+        torch.autograd.grad(loss(x, t), x, create_graph=True)
