@@ -128,6 +128,16 @@ def test_kernels_that_only_some_adapters_call() -> None:
         Softmax(backend, z).log_q  # noqa: B018
 
 
+def test_underflow_is_no_error() -> None:
+    """Nor where the caller has NumPy raise every error."""
+    z, t = np.linspace(-900.0, 900.0, 12).reshape(1, 3, 4), np.zeros((1, 4), dtype=np.int64)
+    loss = DiceLoss("multiclass") + CrossEntropyLoss("multiclass")
+    with np.errstate(all="raise"):
+        value, gradient = loss.value_and_grad(z, t)
+        assert loss(z, t) == value == loss.from_statistics(loss.statistics(z, t))
+    assert np.all(np.isfinite(gradient))
+
+
 def test_a_thread_that_cannot_be_set_up_is_not_waited_for() -> None:
     turns = iter([None, ZeroDivisionError])
 

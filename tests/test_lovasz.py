@@ -332,6 +332,7 @@ def test_soft_targets_are_refused(xp: Library) -> None:
     [
         ({"method": "quick"}, ValueError, 'method is .quick.; expected one of "histogram", "sort"'),
         ({"surrogate": "sigmoid"}, ValueError, "surrogate is .sigmoid.; expected one of"),
+        ({"bins": 64, "method": "sort"}, ValueError, 'method is "sort", which has none'),
         ({"bins": 1}, ValueError, "bins is 1; expected 2"),
         ({"bins": 64.0}, TypeError, "bins is 64.0; expected an integer"),
         ({"absent": "drop"}, ValueError, "absent is .drop.; expected one of"),

@@ -174,7 +174,12 @@ def _target_is_labels(
         if target in expected:
             # of a single class, a label says whether it is there
             return term.mode == "multiclass" or shape[axis] > 1
+        others = [a for a in range(1, len(shape)) if _without(shape, a) == target]
         hint = "check class_axis; "
+        if others:
+            hint = f"pass class_axis={others[-1]} if the classes are there; "
+        elif target == shape[1:]:
+            hint = "pass pred[None] and target[None] if they are one sample; "
     raise ValueError(
         f'target has shape {target} and pred {shape}; mode "{term.mode}" with '
         f"class_axis={term.class_axis} expects target of shape "
@@ -209,5 +214,6 @@ def _check_weight(
     if given not in expected:
         raise ValueError(
             f"weight has shape {given} and pred {shape}; expected weight of shape "
-            f"{' or '.join(map(str, expected))}; nothing is broadcast"
+            f"{' or '.join(map(str, expected))}; numbers per class are class_weights of the loss; "
+            "nothing is broadcast"
         )

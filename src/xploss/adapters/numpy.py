@@ -14,6 +14,10 @@ from ._flat import FlatBackend
 
 if TYPE_CHECKING:
     from .._xp import Array, Dtype
+    from ..walk import Measured
+
+
+_quiet = np.errstate(under="ignore")
 
 
 class NumpyBackend(FlatBackend):
@@ -33,6 +37,20 @@ class NumpyBackend(FlatBackend):
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
         return _WORKERS.map(function, items, self.workers())
+
+    # a probability that underflows is 0, and no error even where the caller has errors raised
+
+    @_quiet
+    def value(self, *arguments: Any) -> Array:
+        return super().value(*arguments)
+
+    @_quiet
+    def value_and_grad(self, *arguments: Any) -> tuple[Array, Array]:
+        return super().value_and_grad(*arguments)
+
+    @_quiet
+    def statistics(self, *arguments: Any) -> tuple[list[Measured], Dtype]:
+        return super().statistics(*arguments)
 
     def scored(self, x: Array, like: Array, dtype: Dtype) -> Array:
         return np.asarray(x, dtype)

@@ -96,6 +96,11 @@ class LovaszLoss(Term):
             self._set("bins", parameters.integer("bins", self.bins))
             if not 2 <= self.bins <= 1 << 24:
                 raise ValueError(f"bins is {self.bins}; expected 2 to {1 << 24}")
+            if self.method == "sort":
+                raise ValueError(
+                    f'bins is {self.bins} and method is "sort", which has none; expected None, or '
+                    'method="histogram"'
+                )
 
     @property
     def hinge(self) -> bool:
@@ -124,7 +129,7 @@ class LovaszLoss(Term):
         return self.bins or (16384 if self.hinge else 8192)
 
     def for_size(self, pixels: int) -> Term:
-        return replace(self, method="sort") if pixels <= SMALL else self
+        return replace(self, method="sort", bins=None) if pixels <= SMALL else self
 
     def check_adds(self) -> None:
         if self.method == "sort":
