@@ -157,6 +157,7 @@ class DeviceBackend(EagerBackend):
     def tile_limit(self, x: Array, size: int, accumulates: bool) -> int:
         return 1 << 24
 
+    take_at = TorchBackend.take_at
     added = TorchBackend.added
     histogram = TorchBackend.histogram
     hinge = TorchBackend.hinge

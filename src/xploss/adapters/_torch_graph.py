@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -40,6 +40,8 @@ class Place:
     index: Array
     known: Array | None
     """Where a label is a class, (k, 1, m); None if everywhere."""
+    flat: dict[tuple[int, ...], Array] = field(default_factory=dict)
+    """The same places in memory, by the strides of an array (k, C, m)."""
 
     def only_known(self, x: Array) -> Array:
         """`x` (k, 1, m) with 0 where the label is no class."""

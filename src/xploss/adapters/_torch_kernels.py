@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from .._xp import Array, Dtype
+from .._xp import Array, Device, Dtype
 from ..kernels import ABOVE_ONE, TINY
 from ._torch_graph import Place, TorchBackend
 
@@ -22,6 +23,17 @@ NUMPY_DTYPES = {
 LOG2_E = math.log2(math.e)
 _RUN = 1 << 16
 """Elements that are looked up at a time, so that their indices stay in the cache."""
+_LONGEST = 1 << 19
+"""Numbers to count that are kept."""
+
+
+_counted = lru_cache(maxsize=4)(torch.arange)
+
+
+def _counting(length: int, device: Device) -> Array:
+    """0, 1, and so on: that for tiles, which are many, is kept."""
+    count = torch.arange if length > _LONGEST else _counted
+    return count(length, device=device)
 
 
 class EagerKernels(TorchBackend):
@@ -153,18 +165,40 @@ class EagerKernels(TorchBackend):
         return torch.add(t, t, out=self._fresh(t)).sub_(1)
 
     def take_at(self, x: Array, truth: Place) -> Array:
-        if truth.known is not None:
-            return super().take_at(x, truth)
+        samples, _, pixels = truth.index.shape
+        found = self._fresh(truth.index, x.dtype)
         if x.shape[0] == 1 and x.shape[2] == 1:
             # one number per class
-            found = x.view(-1).index_select(0, truth.index.reshape(-1))
-            return found.view(truth.index.shape)
-        samples, _, pixels = truth.index.shape
-        whole = x.expand((samples, x.shape[1], pixels))
-        return torch.gather(whole, 1, truth.index, out=self._fresh(truth.index, x.dtype))
+            torch.index_select(x.view(-1), 0, truth.index.reshape(-1), out=found.view(-1))
+        elif x.shape[0] == samples and x.shape[2] == pixels:
+            line, place = self._on_a_line(x, truth)
+            torch.index_select(line, 0, place, out=found.view(-1))
+        else:
+            torch.gather(x.expand((samples, -1, pixels)), 1, truth.index, out=found)
+        return truth.only_known(found)
 
     def add_at(self, x: Array, truth: Place, values: Array) -> Array:
-        return x.scatter_add_(1, truth.index, truth.only_known(values))
+        line, place = self._on_a_line(x, truth)
+        line.scatter_add_(0, place, truth.only_known(values).reshape(-1))
+        return x
+
+    def _on_a_line(self, x: Array, truth: Place) -> tuple[Array, Array]:
+        """The memory of `x` (k, C, m), and where each pixel's label is on it.
+
+        On a CPU, torch looks up and adds along a line two to four times as fast as across.
+        """
+        strides, index = x.stride(), truth.index
+        if strides not in truth.flat:
+            sample, label, pixel = strides
+            start = _counting(x.shape[2], x.device)
+            start = start if pixel == 1 else start * pixel
+            if x.shape[0] > 1:
+                samples = torch.arange(x.shape[0], device=x.device)
+                start = start + sample * samples[:, None, None]
+            out = self._fresh(index)
+            truth.flat[strides] = torch.add(start, index, alpha=label, out=out)
+        length = 1 + sum((n - 1) * stride for n, stride in zip(x.shape, strides, strict=True))
+        return x.as_strided((length,), (1,)), truth.flat[strides].view(-1)
 
     def histogram(
         self,
@@ -217,7 +251,10 @@ class EagerKernels(TorchBackend):
     def put_at(self, x: Array, truth: Place, values: Array) -> Array:
         if truth.known is not None:
             return super().put_at(x, truth, values)
-        return self._converted(x, x.dtype).scatter_(1, truth.index, values)
+        put = self._converted(x, x.dtype)
+        line, place = self._on_a_line(put, truth)
+        line.scatter_(0, place, values.reshape(-1))
+        return put
 
     def place_errors(
         self, errors: Array, bins: int, hinge: bool, room: Array | None = None
