@@ -54,3 +54,18 @@ def test_no_second_derivative_of_an_operation(torch: Any) -> None:
     x, t = torch.randn(1, 3, 5, requires_grad=True), torch.randint(0, 3, (1, 5))
     with pytest.raises(RuntimeError, match="a compiled loss has no second derivative"):
         torch.autograd.grad(loss(x, t), x, create_graph=True)
+
+
+# torch looks at whether the tensors that it traces share memory
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_what_is_exported_does_without(torch: Any) -> None:
+    """An exported program holds what any torch can run."""
+
+    class Model(torch.nn.Module):
+        def forward(self, x: Any, t: Any) -> Any:
+            return DiceLoss("multiclass")(x, t)
+
+    x, t = torch.randn(1, 3, 5), torch.randint(0, 3, (1, 5))
+    exported = torch.export.export(Model(), (x, t))
+    assert "xploss" not in str(exported.graph)
+    torch.testing.assert_close(exported.module()(x, t), DiceLoss("multiclass")(x, t))

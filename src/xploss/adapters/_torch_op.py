@@ -25,6 +25,8 @@ def fits(loss: Loss, pred: Array) -> bool:
     """Whether a call that is being traced may take the operations, and is better off with them."""
     if isinstance(_functorch.peek_interpreter_stack(), _functorch.CInterpreter):
         return False  # torch.func differentiates and maps what it can see into
+    if torch.compiler.is_exporting():
+        return False  # what is exported runs where xploss is not
     if pred.device.type != "cpu" or pred.dtype not in (torch.float32, torch.float64):
         return False
     terms = [term for _, term in loss.terms]
