@@ -136,6 +136,30 @@ def test_underflow_is_no_error() -> None:
         value, gradient = loss.value_and_grad(z, t)
         assert loss(z, t) == value == loss.from_statistics(loss.statistics(z, t))
     assert np.all(np.isfinite(gradient))
+    few = (200 * np.random.default_rng(1).normal(size=(1, 3, 12))).astype(np.float32)
+    labels = np.random.default_rng(1).integers(0, 3, (1, 12))
+    lovasz = LovaszLoss("multiclass")
+    with np.errstate(all="raise"):
+        assert np.isfinite(lovasz.from_statistics(lovasz.statistics(few, labels)))
+
+
+def test_an_error_ends_the_walk() -> None:
+    """Whatever the threads, nobody takes another item."""
+    seen: list[int] = []
+    wait = threading.Event()
+
+    def work(item: int) -> None:
+        seen.append(item)
+        if item == 0:
+            wait.set()
+            raise ZeroDivisionError
+        wait.wait(10)
+        # until the others have been told
+        threading.Event().wait(0.2)
+
+    with pytest.raises(ZeroDivisionError):
+        Workers().map(work, range(50), 2)
+    assert len(seen) < 5
 
 
 def test_a_thread_that_cannot_be_set_up_is_not_waited_for() -> None:

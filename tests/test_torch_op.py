@@ -1,16 +1,20 @@
 """The operations that stand for a loss in a graph of torch.compile on a CPU."""
 
+from enum import StrEnum
 from typing import Any
 
 import pytest
 
-from xploss import DiceLoss, Loss, LovaszLoss
+from xploss import CrossEntropyLoss, DiceLoss, Loss, LovaszLoss
 
 from .cases import LOSSES
 
 
 @pytest.fixture(autouse=True)
-def fresh(torch: Any) -> Any:
+def fresh(torch: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    from xploss.adapters import _torch_op
+
+    monkeypatch.setattr(_torch_op, "LEAST", 1)
     torch.compiler.reset()
     yield
     torch.compiler.reset()
@@ -26,7 +30,9 @@ def test_recipes(torch: Any, loss: Loss) -> None:
 
 @pytest.mark.parametrize("layout", ["strided", "channels last", "class_axis=-1"])
 def test_operations_in_any_layout(torch: Any, layout: str) -> None:
-    """Value and gradient of tiles in a graph, scaled, by a user's own loss too."""
+    """Value and gradient of tiles in a graph, scaled; a user's own loss does without."""
+    from xploss.adapters import _torch_op
+
     torch.manual_seed(0)
     axis = -1 if layout == "class_axis=-1" else 1
     shape = (2, 4, 6, 3) if axis == -1 else (2, 3, 4, 6)
@@ -39,6 +45,7 @@ def test_operations_in_any_layout(torch: Any, layout: str) -> None:
     for kind in (DiceLoss, type("Own", (DiceLoss,), {})):
         loss = kind("multiclass", class_axis=axis) + 0.5 * LovaszLoss("multiclass", class_axis=axis)
         torch.compiler.reset()
+        assert _torch_op.fits(loss, x) == (kind is DiceLoss)
         compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
         value, gradient = loss.value_and_grad(x, t)
         found = compiled(x, t)
@@ -69,3 +76,37 @@ def test_what_is_exported_does_without(torch: Any) -> None:
     exported = torch.export.export(Model(), (x, t))
     assert "xploss" not in str(exported.graph)
     torch.testing.assert_close(exported.module()(x, t), DiceLoss("multiclass")(x, t))
+
+
+def test_small_arrays_are_the_compilers(torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from xploss.adapters import _torch_op
+
+    monkeypatch.setattr(_torch_op, "LEAST", 31)
+    assert not _torch_op.fits(DiceLoss("multiclass"), torch.zeros(2, 3, 5))
+    assert _torch_op.fits(DiceLoss("multiclass"), torch.zeros(2, 3, 6))
+
+
+def test_values_are_looked_at(torch: Any) -> None:
+    compiled = torch.compile(DiceLoss("multiclass"), fullgraph=True, backend="eager")
+    with pytest.raises(ValueError, match="label 9"):
+        compiled(torch.randn(1, 3, 5), torch.tensor([[0, 1, 2, 9, 1]]))
+
+
+def test_while_another_thread_compiles(torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch's flag holds for all threads: it must lead neither call into the other."""
+    loss, x, t = DiceLoss("multiclass"), torch.randn(1, 3, 5), torch.randint(0, 3, (1, 5))
+    compiled = torch.compile(loss, fullgraph=True, backend="eager")
+    expected = compiled(x, t)
+    monkeypatch.setattr(torch.compiler, "_is_compiling_flag", True)
+    torch.testing.assert_close(compiled(x, t), expected)
+    torch.testing.assert_close(loss(x, t), expected)
+
+
+def test_parameters_of_an_enumeration(torch: Any) -> None:
+    class Way(StrEnum):
+        SUM = "sum"
+
+    loss = CrossEntropyLoss("multiclass", reduction=Way.SUM)
+    x, t = torch.randn(1, 3, 5), torch.randint(0, 3, (1, 5))
+    found = torch.compile(loss, fullgraph=True, backend="eager")(x, t)
+    torch.testing.assert_close(found, CrossEntropyLoss("multiclass", reduction="sum")(x, t))

@@ -216,6 +216,9 @@ class Term(Loss):
             cls.__doc__ = docs.fill(cls.__doc__, cls.pointwise, cls.absent_default)
 
     def __post_init__(self) -> None:
+        for f in fields(self):
+            if isinstance(text := getattr(self, f.name), str) and type(text) is not str:
+                self._set(f.name, "".join(text))  # of an enumeration, or NumPy's
         self._set("mode", parameters.choice("mode", self.mode, _MODES))
         parameters.flag("from_logits", self.from_logits)
         self._set("class_axis", parameters.integer("class_axis", self.class_axis))

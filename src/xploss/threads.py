@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -61,12 +62,20 @@ class Workers:
                 return [function(item) for item in work]
         found: list[Any] = [None] * len(work)
         # who is done with an item takes the next; handing them out one by one costs more
-        turns = iter(range(len(work)))
+        turns = deque(range(len(work)))
 
         def take_turns(_: int) -> None:
             with around():
-                for turn in turns:
-                    found[turn] = function(work[turn])
+                while True:
+                    try:
+                        turn = turns.popleft()
+                    except IndexError:
+                        return
+                    try:
+                        found[turn] = function(work[turn])
+                    except BaseException:
+                        turns.clear()
+                        raise
 
         list(self._pool(count).map(take_turns, range(min(count, len(work)))))
         return found

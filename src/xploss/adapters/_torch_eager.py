@@ -158,6 +158,7 @@ class DeviceBackend(EagerBackend):
         return 1 << 24
 
     take_at = TorchBackend.take_at
+    cost_of_margin = TorchBackend.cost_of_margin
     added = TorchBackend.added
     histogram = TorchBackend.histogram
     hinge = TorchBackend.hinge

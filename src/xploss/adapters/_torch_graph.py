@@ -183,7 +183,7 @@ class TorchBackend(Backend):
         for name, x in zip(("target", "weight"), refused, strict=True):
             if isinstance(x, torch.Tensor):
                 self.refuse_gradient(name, x)
-        if torch.compiler.is_compiling() and _torch_op.fits(loss, pred):
+        if self.traces and torch.compiler.is_dynamo_compiling() and _torch_op.fits(loss, pred):
             Problem(self, loss, pred, target, weight)  # its checks, while tracing
             return _torch_op.value(loss, pred, target, weight)
         if not ((pred.requires_grad and torch.is_grad_enabled()) or is_traced(pred)):
@@ -200,8 +200,8 @@ class TorchBackend(Backend):
         cotangent: Array | None,
         statistics: Sequence[Measured] | None,
     ) -> tuple[Array, Array]:
-        plain = cotangent is None and statistics is None
-        if plain and torch.compiler.is_compiling() and _torch_op.fits(loss, pred):
+        plain = self.traces and cotangent is None and statistics is None
+        if plain and torch.compiler.is_dynamo_compiling() and _torch_op.fits(loss, pred):
             Problem(self, loss, pred, target, weight)  # its checks, while tracing
             return _torch_op.value_and_grad(loss, pred.detach(), target, weight)
         with torch.no_grad():

@@ -32,7 +32,8 @@ _counted = lru_cache(maxsize=4)(torch.arange)
 
 def _counting(length: int, device: Device) -> Array:
     """0, 1, and so on: that for tiles, which are many, is kept."""
-    count = torch.arange if length > _LONGEST else _counted
+    keep = length <= _LONGEST and device.type == "cpu"
+    count = _counted if keep else torch.arange
     return count(length, device=device)
 
 

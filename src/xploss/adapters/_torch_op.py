@@ -1,7 +1,7 @@
 """The tiles of eager mode as operations that torch.compile takes as they are.
 
-On a CPU they are ahead of what the compiler makes of several classes or of a histogram, and take
-a tenth of its memory.
+On a CPU they are ahead of what the compiler makes of several classes or of a histogram in large
+arrays, and take a tenth of its memory.
 """
 
 from __future__ import annotations
@@ -20,19 +20,25 @@ from .._xp import Array
 if TYPE_CHECKING:
     from ..loss import Loss, Term
 
+LEAST = 1 << 20
+"""From so many elements on, tiles are ahead of the compiler."""
+# what tells whether the operations fit is not the same in earlier versions
+_TESTED = tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 13)
+
 
 def fits(loss: Loss, pred: Array) -> bool:
     """Whether a call that is being traced may take the operations, and is better off with them."""
-    if isinstance(_functorch.peek_interpreter_stack(), _functorch.CInterpreter):
-        return False  # torch.func differentiates and maps what it can see into
-    if torch.compiler.is_exporting():
-        return False  # what is exported runs where xploss is not
-    if pred.device.type != "cpu" or pred.dtype not in (torch.float32, torch.float64):
+    if not _TESTED or pred.device.type != "cpu" or pred.dtype not in (torch.float32, torch.float64):
         return False
     terms = [term for _, term in loss.terms]
     if any(term.reduction == "none" or not _is_own(term) for term in terms):
         return False
-    return any(term.mode == "multiclass" or term.accumulates for term in terms)
+    if not any(term.mode == "multiclass" or term.accumulates for term in terms):
+        return False
+    # torch.func has to see into what it differentiates; what is exported runs without xploss
+    if isinstance(_functorch.peek_interpreter_stack(), _functorch.CInterpreter):
+        return False
+    return not torch.compiler.is_exporting() and bool(pred.numel() >= LEAST)
 
 
 def value(loss: Loss, pred: Array, target: Array, weight: Array | None) -> Array:
@@ -90,7 +96,11 @@ def _made(recipe: str) -> Loss:
 def _value(
     pred: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None, recipe: str
 ) -> torch.Tensor:
-    return _made(recipe)(pred, target, weight=weight)
+    # not by the loss's own call: another thread may be compiling, which is not told apart
+    from .torch import EAGER
+
+    found: Array = EAGER.value(_made(recipe), pred, target, weight)
+    return found
 
 
 @_value.register_fake
@@ -102,7 +112,9 @@ def _(pred: Array, target: Array, weight: Array | None, recipe: str) -> Array:
 def _value_and_grad(
     pred: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None, recipe: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    found, gradient = _made(recipe).value_and_grad(pred, target, weight=weight)
+    from .torch import EAGER
+
+    found, gradient = EAGER.value_and_grad(_made(recipe), pred, target, weight, None, None)
     return found, gradient.contiguous()
 
 

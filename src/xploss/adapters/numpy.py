@@ -49,6 +49,10 @@ class NumpyBackend(FlatBackend):
         return super().value_and_grad(*arguments)
 
     @_quiet
+    def from_statistics(self, *arguments: Any) -> Array:
+        return super().from_statistics(*arguments)
+
+    @_quiet
     def statistics(self, *arguments: Any) -> tuple[list[Measured], Dtype]:
         return super().statistics(*arguments)
 

@@ -13,7 +13,7 @@ from ._torch_graph import TorchBackend
 
 _NAMESPACE = _xp.namespace(torch.empty(0))
 _GRAPH = TorchBackend(_NAMESPACE)
-_EAGER = EagerBackend(_NAMESPACE, _GRAPH)
+EAGER = EagerBackend(_NAMESPACE, _GRAPH)
 _DEVICE = DeviceBackend(_NAMESPACE, _GRAPH)
 
 
@@ -21,4 +21,4 @@ def backend(*arrays: Any) -> TorchBackend:
     """The backend for tensors, by whether operations on them are being traced."""
     if torch.compiler.is_compiling() or any(map(is_traced, arrays)):
         return _GRAPH
-    return _EAGER if arrays[0].device.type == "cpu" else _DEVICE
+    return EAGER if arrays[0].device.type == "cpu" else _DEVICE
