@@ -1,5 +1,6 @@
 """The operations that stand for a loss in a graph of torch.compile on a CPU."""
 
+import shutil
 from enum import StrEnum
 from typing import Any
 
@@ -7,7 +8,14 @@ import pytest
 
 from xploss import CrossEntropyLoss, DiceLoss, Loss, LovaszLoss
 
-from .cases import LOSSES
+from .cases import LOSSES, draw
+
+TAKEN = [
+    loss
+    for loss in (*LOSSES, LovaszLoss("binary", ignore_index=255), LovaszLoss("multilabel"))
+    if all(term.reduction != "none" for _, term in loss.terms)
+    and any(term.mode == "multiclass" or term.accumulates for _, term in loss.terms)
+]
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +34,49 @@ def test_recipes(torch: Any, loss: Loss) -> None:
     from xploss.adapters import _torch_op
 
     assert _torch_op._made(_torch_op._recipe(loss)).terms == loss.terms
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("loss", TAKEN, ids=repr)
+def test_operations_of_each_loss(torch: Any, loss: Loss, dtype: str) -> None:
+    """With weights and ignored pixels; a second shape makes the first axis a symbol."""
+    graphs: list[Any] = []
+
+    def kept(graph: Any, _: Any) -> Any:
+        graphs.append(graph)
+        return graph
+
+    compiled = torch.compile(loss, fullgraph=True, backend=kept)
+    pred, target, weight = draw(loss, seed=1, weighted=True)
+    for count in (1, 2, 3):
+        x, t, w = (torch.tensor(part).repeat(count, *[1] * (part.ndim - 1))
+                   for part in (pred, target, weight))  # fmt: skip
+        x, w = x.to(getattr(torch, dtype)).requires_grad_(), w.to(torch.float32)
+        value = compiled(x, t, weight=w)
+        expected, gradient = loss.value_and_grad(x.detach(), t, weight=w)
+        (slope,) = torch.autograd.grad(value, x)
+        torch.testing.assert_close(value.detach(), expected, rtol=0, atol=0)
+        torch.testing.assert_close(slope, gradient, rtol=0, atol=0)
+    assert len(graphs) <= 2
+    assert all("xploss.value_and_grad" in str(graph.graph) for graph in graphs)
+
+
+# the compiler warns of its own use of torch.jit
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.slow
+def test_inductor_takes_the_operation(torch: Any) -> None:
+    """Between what comes before and after in a graph."""
+    loss = DiceLoss("multiclass") + CrossEntropyLoss("multiclass")
+    torch.manual_seed(0)
+    x, t = torch.randn(2, 3, 8, 9, requires_grad=True), torch.randint(0, 3, (2, 8, 9))
+
+    def step(x: Any) -> Any:
+        return 2 * loss(torch.sin(x), t)
+
+    torch.compile(step, fullgraph=True)(x).backward()
+    (expected,) = torch.autograd.grad(step(x), x)
+    torch.testing.assert_close(x.grad, expected, rtol=1e-5, atol=1e-8)
 
 
 @pytest.mark.parametrize("layout", ["strided", "channels last", "class_axis=-1"])

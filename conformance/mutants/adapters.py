@@ -6,6 +6,7 @@ from conformance.mutants.mutant import Mutant
 
 KERNELS, NUMPY, FLAT = "kernels.py", "adapters/numpy.py", "adapters/_flat.py"
 EAGER, TILES = "adapters/_torch_eager.py", "adapters/_torch_kernels.py"
+LOOKUPS, HISTOGRAMS = "adapters/_torch_lookups.py", "histograms.py"
 GRAPH, OP = "adapters/_torch_graph.py", "adapters/_torch_op.py"
 JAX = "adapters/jax.py"
 
@@ -23,9 +24,9 @@ MUTANTS: tuple[Mutant, ...] = (
            "self.xp.astype(labels == index[None, :, None], dtype, copy=False)",
            "self.xp.astype(labels % classes == index[None, :, None], dtype, copy=False)",
            "strict"),
-    Mutant("histogram off by one", KERNELS, "xp.reshape(x[1:] - x[:-1], shape)",
+    Mutant("histogram off by one", HISTOGRAMS, "xp.reshape(x[1:] - x[:-1], shape)",
            "xp.reshape(x[:-1] - x[:-1], shape)", "strict"),
-    Mutant("histogram forgets earlier tiles", KERNELS,
+    Mutant("histogram forgets earlier tiles", HISTOGRAMS,
            "return found if held is None else tuple(a + b for a, b in zip(held, found, "
            "strict=True))", "return found", "strict"),
     Mutant("slope of the softmax without its mean", KERNELS,
@@ -60,23 +61,23 @@ MUTANTS: tuple[Mutant, ...] = (
            "torch"),
     Mutant("a target that asks for a gradient taken", GRAPH, "if x.requires_grad:", "if False:",
            "torch"),
-    Mutant("values added in float32", TILES,
+    Mutant("values added in float32", LOOKUPS,
            "held = self.cast(truth.only_known(values), dtype).reshape(-1)",
            "held = truth.only_known(values).to(torch.float32).reshape(-1)", "torch"),
     Mutant("softmax without its total", TILES, "return e.div_(total), shift, total",
            "return e, shift, total", "torch"),
-    Mutant("samples in one bin", TILES, "index = index + first[:, None, None]",
+    Mutant("samples in one bin", LOOKUPS, "index = index + first[:, None, None]",
            "index = index + 0 * first[:, None, None]", "torch"),
     Mutant("what is kept given to two threads at once", EAGER, "with state.lock:", "if True:",
            "torch"),
-    Mutant("left-out pixels counted in torch", TILES,
+    Mutant("left-out pixels counted in torch", LOOKUPS,
            "flat, value = index.reshape(-1), values.reshape(-1)",
            "flat, value = index.reshape(-1).clamp(max=length - 1), values.reshape(-1)", "torch"),
-    Mutant("weights of bins lost in torch", TILES,
+    Mutant("weights of bins lost in torch", LOOKUPS,
            "sizes[:count].copy_(weight.narrow(0, first, count))", "pass", "torch"),
-    Mutant("rise of a line lost in torch", TILES, "torch.addcmul(start, rise,",
+    Mutant("rise of a line lost in torch", LOOKUPS, "torch.addcmul(start, rise,",
            "torch.addcmul(start, 0 * rise,", "torch"),
-    Mutant("look-ups of other runs forgotten", TILES, "flat.narrow(0, first, count), out=own)",
+    Mutant("look-ups of other runs forgotten", LOOKUPS, "flat.narrow(0, first, count), out=own)",
            "flat.narrow(0, 0, count), out=own)", "torch"),
     Mutant("margin turned over in torch", TILES, "slope, margin, -1, 40, grad_input=place",
            "slope, margin, 1, 40, grad_input=place", "torch"),

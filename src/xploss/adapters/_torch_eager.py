@@ -16,7 +16,8 @@ from ..engine import Problem
 from ..threads import CALMING, Workers
 from ._torch_call import State
 from ._torch_graph import TorchBackend
-from ._torch_kernels import NUMPY_DTYPES, EagerKernels
+from ._torch_kernels import EagerKernels
+from ._torch_lookups import NUMPY_DTYPES
 
 if TYPE_CHECKING:
     from ..tiles import Block

@@ -1,66 +1,21 @@
-"""The arithmetic of tiles in torch without a graph: in place, in memory that is found again."""
+"""The arithmetic of tiles in torch without a graph: in place."""
 
 from __future__ import annotations
 
 import math
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import torch
 
-from .._xp import Array, Device, Dtype
-from ..kernels import ABOVE_ONE, TINY
-from ._torch_graph import Place, TorchBackend
+from .._xp import Array, Dtype
+from ..histograms import ABOVE_ONE, TINY
+from ._torch_lookups import EagerLookUps
 
-if TYPE_CHECKING:
-    from ..walk import Measured
-
-NUMPY_DTYPES = {
-    torch.float64: np.float64, torch.float32: np.float32,
-    torch.int64: np.int64, torch.int32: np.int32, torch.complex128: np.complex128,
-}  # fmt: skip
 LOG2_E = math.log2(math.e)
-_RUN = 1 << 16
-"""Elements that are looked up at a time, so that their indices stay in the cache."""
-_LONGEST = 1 << 19
-"""Numbers to count that are kept."""
 
 
-_counted = lru_cache(maxsize=4)(torch.arange)
-
-
-def _counting(length: int, device: Device) -> Array:
-    """0, 1, and so on: that for tiles, which are many, is kept."""
-    keep = length <= _LONGEST and device.type == "cpu"
-    count = _counted if keep else torch.arange
-    return count(length, device=device)
-
-
-class EagerKernels(TorchBackend):
+class EagerKernels(EagerLookUps):
     """What is computed in place."""
-
-    def cast(self, x: Array, dtype: Dtype) -> Array:
-        return x if x.dtype == dtype else self._converted(x, dtype)
-
-    def _fresh(self, like: Array, dtype: Dtype | None = None) -> Array:
-        """An uninitialised array of a tile's shape.
-
-        Of torch's own, aligned beyond what malloc gives, glibc would keep up to eight copies.
-        """
-        kind = dtype or like.dtype
-        if kind not in NUMPY_DTYPES:
-            return torch.empty(like.shape, dtype=kind, device=like.device)
-        return torch.from_numpy(np.empty(like.shape, NUMPY_DTYPES[kind]))
-
-    def _converted(self, x: Array, dtype: Dtype) -> Array:
-        return self._fresh(x, dtype).copy_(x)
-
-    def concrete(self, x: Array) -> bool:
-        return True
-
-    def contiguous(self, x: Array) -> Array:
-        return x if x.stride(-1) == 1 else x.contiguous()
 
     def softmax(self, z: Array, room: Array | None = None) -> tuple[Array, Array, Array]:
         shift = torch.amax(z, 1, keepdim=True, out=self._fresh(z[:, :1]))
@@ -70,7 +25,7 @@ class EagerKernels(TorchBackend):
         return e.div_(total), shift, total
 
     def _raise_e(self, x: Array) -> Array:
-        """E to the power of `x`, in its place."""
+        """exp(x), in its place."""
         # torch's exp2 takes half the time of its exp
         return x.mul_(LOG2_E).exp2_()
 
@@ -153,109 +108,12 @@ class EagerKernels(TorchBackend):
     def sigmoid_pull(
         self, z: Array, slope: Array, kept: Array | None = None, place: Array | None = None
     ) -> Array:
-        p = self.sigmoid(z)[0] if kept is None else kept
-        by_p = self.multiply(p, slope, slope if slope.shape == z.shape else None)
+        assert kept is not None
+        by_p = self.multiply(kept, slope, slope if slope.shape == z.shape else None)
         return self.pull_cost(z, by_p, None, place)
-
-    def multiply(self, x: Array, y: Array, place: Array | None = None) -> Array:
-        if place is None:
-            place = self._fresh(x if x.numel() >= y.numel() else y)
-        return torch.mul(x, y, out=place)
 
     def signed(self, t: Array) -> Array:
         return torch.add(t, t, out=self._fresh(t)).sub_(1)
-
-    def take_at(self, x: Array, truth: Place) -> Array:
-        samples, _, pixels = truth.index.shape
-        found = self._fresh(truth.index, x.dtype)
-        if x.shape[0] == 1 and x.shape[2] == 1:
-            # one number per class
-            torch.index_select(x.view(-1), 0, truth.index.reshape(-1), out=found.view(-1))
-        elif x.shape[0] == samples and x.shape[2] == pixels:
-            line, place = self._on_a_line(x, truth)
-            torch.index_select(line, 0, place, out=found.view(-1))
-        else:
-            torch.gather(x.expand((samples, -1, pixels)), 1, truth.index, out=found)
-        return truth.only_known(found)
-
-    def add_at(self, x: Array, truth: Place, values: Array) -> Array:
-        line, place = self._on_a_line(x, truth)
-        line.scatter_add_(0, place, truth.only_known(values).reshape(-1))
-        return x
-
-    def _on_a_line(self, x: Array, truth: Place) -> tuple[Array, Array]:
-        """The memory of `x` (k, C, m), and where each pixel's label is on it.
-
-        On a CPU, torch looks up and adds along a line two to four times as fast as across.
-        """
-        strides, index = x.stride(), truth.index
-        if strides not in truth.flat:
-            sample, label, pixel = strides
-            start = _counting(x.shape[2], x.device)
-            start = start if pixel == 1 else start * pixel
-            if x.shape[0] > 1:
-                samples = torch.arange(x.shape[0], device=x.device)
-                start = start + sample * samples[:, None, None]
-            out = self._fresh(index)
-            truth.flat[strides] = torch.add(start, index, alpha=label, out=out)
-        length = 1 + sum((n - 1) * stride for n, stride in zip(x.shape, strides, strict=True))
-        return x.as_strided((length,), (1,)), truth.flat[strides].view(-1)
-
-    def histogram(
-        self,
-        index: Array,
-        values: Array,
-        weight: Array | None,
-        shape: tuple[int, ...],
-        held: Measured | None,
-        dtype: Dtype,
-    ) -> Measured:
-        # size and total are one complex number, so that a bin is visited once;
-        # counts are exact up to 2^53, and one bin more takes what counts nowhere
-        length = math.prod(shape)
-        if held is None:
-            sums = torch.zeros(length + 1, dtype=torch.complex128, device=index.device)
-            held = tuple(part[:length].view(shape) for part in (sums.real, sums.imag))
-        else:
-            sums = torch.view_as_complex(held[0].as_strided((length + 1, 2), (2, 1)))
-        flat, value = index.reshape(-1), values.reshape(-1)
-        if weight is not None:
-            weight = weight.expand(values.shape).reshape(-1)
-            value = self.multiply(value, weight)
-        bins = torch.from_numpy(np.empty(min(len(flat), _RUN), np.int64))
-        pairs = torch.from_numpy(np.ones(len(bins), np.complex128))
-        sizes, totals = pairs.real, pairs.imag
-        for first in range(0, len(flat), _RUN):
-            count = min(_RUN, len(flat) - first)
-            totals[:count].copy_(value.narrow(0, first, count))
-            if weight is not None:
-                sizes[:count].copy_(weight.narrow(0, first, count))
-            own = bins[:count].copy_(flat.narrow(0, first, count))
-            sums.scatter_add_(0, own, pairs[:count])
-        return held
-
-    def look_up_lines(self, lines: Array, index: Array, within: Array) -> Array:
-        # start and rise are found as one number of twice the bits
-        kind = torch.float64 if lines.dtype == torch.float32 else torch.complex128
-        table, flat, along = lines.view(kind).view(-1), index.reshape(-1), within.reshape(-1)
-        found = self._fresh(index, lines.dtype)
-        out = found.view(-1)
-        pairs = torch.from_numpy(np.empty(min(len(flat), _RUN), NUMPY_DTYPES[kind]))
-        for first in range(0, len(flat), _RUN):
-            count = min(_RUN, len(flat) - first)
-            own, place = pairs[:count], out.narrow(0, first, count)
-            torch.index_select(table, 0, flat.narrow(0, first, count), out=own)
-            start, rise = own.view(lines.dtype).view(count, 2).unbind(1)
-            torch.addcmul(start, rise, along.narrow(0, first, count), out=place)
-        return found
-
-    def put_at(self, x: Array, truth: Place, values: Array) -> Array:
-        if truth.known is not None:
-            return super().put_at(x, truth, values)
-        put = self._converted(x, x.dtype)
-        line, place = self._on_a_line(put, truth)
-        line.scatter_(0, place, values.reshape(-1))
-        return put
 
     def place_errors(
         self, errors: Array, bins: int, hinge: bool, room: Array | None = None
@@ -285,27 +143,3 @@ class EagerKernels(TorchBackend):
     def sum_pixels(self, x: Array, weight: Array | None, dtype: Dtype) -> Array:
         # the float32 sum over adjacent pixels is a cascade: its error does not grow with them
         return torch.sum(x if weight is None else self.multiply(x, weight), -1)
-
-    def sum_classes(self, values: Array, truth: Place, classes: int, dtype: Dtype) -> Array:
-        held = self.cast(truth.only_known(values), dtype).reshape(-1)
-        return self._add_up(held, truth, classes)
-
-    def count_classes(self, truth: Place, classes: int) -> Array:
-        if truth.known is None:
-            index, length = self._by_sample(truth, classes)
-            return torch.bincount(index, minlength=length).view(-1, classes)
-        return self._add_up(truth.known.reshape(-1).to(torch.int64), truth, classes)
-
-    def _add_up(self, values: Array, truth: Place, classes: int) -> Array:
-        """The sum of the values of each sample and label, (k, C)."""
-        index, length = self._by_sample(truth, classes)
-        return values.new_zeros(length).scatter_add_(0, index, values).view(-1, classes)
-
-    @staticmethod
-    def _by_sample(truth: Place, classes: int) -> tuple[Array, int]:
-        """The place of each pixel's label among those of all samples, flat, and their number."""
-        index, samples = truth.index, truth.index.shape[0]
-        if samples > 1:
-            first = classes * torch.arange(samples, device=index.device)
-            index = index + first[:, None, None]
-        return index.reshape(-1), samples * classes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _xp
-from ..kernels import ABOVE_ONE, TINY
+from ..histograms import ABOVE_ONE, TINY
 from ..threads import CALMING, Workers, default_count
 from ._flat import FlatBackend
 
@@ -80,24 +80,20 @@ class NumpyBackend(FlatBackend):
         return e, shift, total
 
     def sigmoid(self, z: Array, room: Array | None = None) -> tuple[Array, Array | None]:
-        lesser = self._lesser_side(z, room)
+        e = np.abs(z)
+        np.negative(e, out=e)
+        np.exp(e, out=e)
+        lesser = np.divide(e, 1 + e, out=e if room is None else room)
         # 1 − lesser where z is positive, and abs(0 − lesser) elsewhere
         p = np.subtract(z > 0, lesser, dtype=z.dtype)
         np.abs(p, out=p)
         return p, lesser
 
-    def _lesser_side(self, z: Array, room: Array | None = None) -> Array:
-        """The smaller of p and 1 − p."""
-        e = np.abs(z)
-        np.negative(e, out=e)
-        np.exp(e, out=e)
-        return np.divide(e, 1 + e, out=e if room is None else room)
-
     def sigmoid_pull(
         self, z: Array, slope: Array, kept: Array | None = None, place: Array | None = None
     ) -> Array:
-        lesser = self._lesser_side(z) if kept is None else kept
-        pulled = np.multiply(1 - lesser, lesser, out=place)
+        assert kept is not None
+        pulled = np.multiply(1 - kept, kept, out=place)
         pulled *= slope
         return pulled
 

@@ -1,0 +1,110 @@
+"""Errors in bins and the look-up of what is known of a bin, with the Array API standard alone."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from ._xp import Array, Dtype
+from .library import Library
+
+if TYPE_CHECKING:
+    from .walk import Measured
+
+ABOVE_ONE = 1 + 2.0**-23
+"""The number after 1 in float32."""
+TINY = 1e-30
+"""Keeps square roots away from 0 and from denormal numbers, where some processors are slow."""
+
+
+class Histograms(Library):
+    """What a histogram of errors is made of and read by."""
+
+    def place_errors(
+        self, errors: Array, bins: int, hinge: bool, room: Array | None = None
+    ) -> Array:
+        """The place of errors in [0, bins]: by the square root of the odds e/(1 − e).
+
+        The bins are fine near 0 and 1, where trained predictions are, and 2/bins wide at 1/2.
+        The odds of a hinge error are the error itself, so that the bins cover [0, ∞), and its
+        place is 0 where it is 0. It may be in `room`.
+        """
+        xp = self.xp
+        if hinge:
+            some = errors > 0
+            root = xp.sqrt(xp.where(some, errors, xp.ones_like(errors)))
+            root = xp.where(some, root, xp.zeros_like(root))
+        else:
+            root = xp.sqrt(errors / (ABOVE_ONE - errors) + TINY)
+        # bins·root/(root + 1), also where that is infinite
+        return bins - bins / (root + 1)
+
+    def positive(self, x: Array) -> Array:
+        """1 where `x` is above 0, else 0."""
+        return self.xp.astype(x > 0, x.dtype)
+
+    def within(self, place: Array, whole: Array) -> Array:
+        """What is left of a place, which may be used up, beyond its whole part."""
+        return place - self.xp.astype(whole, place.dtype)
+
+    def whole_part(self, x: Array, most: int) -> Array:
+        """Numbers of at least 0 as integers of at most `most`; NaN as any of them."""
+        xp = self.xp
+        whole = xp.astype(x, self.index_dtype())
+        return xp.clip(whole, 0, most)
+
+    def histogram(
+        self,
+        index: Array,
+        values: Array,
+        weight: Array | None,
+        shape: tuple[int, ...],
+        held: Measured | None,
+        dtype: Dtype,
+    ) -> Measured:
+        """The number (or Σ weight) and Σ weight·values of each index, of `shape`, plus `held`.
+
+        Numbers have the dtype that `count_dtype` says. An index may be one past the end, and
+        counts nowhere. By the standard alone: the values are sorted by index, and running sums
+        differenced.
+        """
+        xp, length = self.xp, math.prod(shape)
+        flat = xp.reshape(index, (-1,))
+        order = xp.argsort(flat)
+        edges = xp.arange(length + 1, dtype=flat.dtype, device=self.device(flat))
+        ends = xp.searchsorted(xp.take(flat, order), edges)
+        value = xp.astype(xp.reshape(values, (-1,)), dtype)
+        size = xp.astype(ends, self.count_dtype(dtype))
+        if weight is not None:
+            w = xp.astype(xp.reshape(xp.broadcast_to(weight, values.shape), (-1,)), dtype)
+            value, size = value * w, self._running(xp.take(w, order), ends)
+        # what is infinite is counted apart: it would spoil the differences after it
+        beyond = value == math.inf
+        total = self._running(xp.take(xp.where(beyond, 0.0, value), order), ends)
+        many = self._running(xp.take(xp.astype(beyond, dtype), order), ends)
+        size, total, many = (xp.reshape(x[1:] - x[:-1], shape) for x in (size, total, many))
+        found = size, xp.where(many > 0, math.inf, total)
+        return found if held is None else tuple(a + b for a, b in zip(held, found, strict=True))
+
+    def _running(self, x: Array, ends: Array) -> Array:
+        """The sums of the first elements of `x`, as many as `ends` says."""
+        xp = self.xp
+        return xp.take(xp.concat([xp.zeros_like(x[:1]), self.running_sum(x)]), ends)
+
+    def look_up_lines(self, lines: Array, index: Array, within: Array) -> Array:
+        """Start + rise·within of the line of each flat index, of a table (..., 2) of both.
+
+        `within` may be used up.
+        """
+        xp = self.xp
+        found = xp.take(xp.reshape(lines, (-1, 2)), xp.reshape(index, (-1,)), axis=0)
+        start, rise = (xp.reshape(found[:, side], index.shape) for side in (0, 1))
+        return start + rise * within
+
+    def running_sum(self, x: Array, dtype: Dtype | None = None) -> Array:
+        """The sums of the first elements along the last axis."""
+        return self.xp.cumulative_sum(x, axis=-1, dtype=dtype)
+
+    def unsort(self, x: Array, order: Array) -> Array:
+        """`x` with element i of the last axis moved to place `order`[i]."""
+        return self.xp.take_along_axis(x, self.xp.argsort(order, axis=-1), axis=-1)
