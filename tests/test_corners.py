@@ -124,6 +124,10 @@ def test_kernels_that_only_some_adapters_call() -> None:
     for given in (kept, None):
         pulled = backend.sigmoid_pull(z, np.ones_like(z), given)
         np.testing.assert_allclose(pulled, 0.25 / np.cosh(z / 2) ** 2, rtol=1e-14)
+        cost, exponential = backend.cost_of_margin(z, backend.bent(given))
+        np.testing.assert_allclose(cost, np.logaddexp(0, -z), rtol=1e-14)
+        for known in (exponential, None):
+            np.testing.assert_allclose(backend.miss(z, known), 1 / (1 + np.exp(z)), rtol=1e-14)
     with pytest.raises(AttributeError, match="Softmax has no log_q"):
         Softmax(backend, z).log_q  # noqa: B018
 

@@ -112,7 +112,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("confident pixels rounded like their logit", KERNELS,
            "return log_total - (at_label - shift)", "return (log_total + shift) - at_label"),
     Mutant("what is kept of a sigmoid not given back", SIGMOID,
-           "self.room if self.ready else self._parts[1]", "self._parts[0] * self._parts[0]"),
+           "self._kept = self.room", "self._kept = self.room * self.room"),
     Mutant("two classes taken for sure at a tie", SOFTMAX, "SURE = 0.75", "SURE = 0.5"),
     Mutant("1 - p of sure pixels by difference", SOFTMAX,
            "q = b.rest_of_one(p, self._rest, SURE)", "q = 1 - p"),

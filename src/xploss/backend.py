@@ -32,9 +32,16 @@ class Backend(Kernels):
 
     # walks
 
-    def tile_limit(self, x: Array, size: int, accumulates: bool) -> int:
-        """How many elements a tile of `x` may have; beside large statistics, fewer."""
+    def tile_limit(self, x: Array, size: int, accumulates: bool, entrywise: bool) -> int:
+        """How many elements a tile of `x` may have; beside large statistics, fewer.
+
+        With `entrywise`, what is computed of an entry depends on no other.
+        """
         return self.tile_elements >> accumulates
+
+    def workers(self, entrywise: bool) -> int:
+        """How many threads walk over tiles."""
+        return 1
 
     def scoring(self, arrays: Sequence[Array]) -> tuple[Backend, Sequence[Array]]:
         """Where small arrays are scored: their own library unless another is faster."""
@@ -79,8 +86,8 @@ class Backend(Kernels):
             ]
 
         stacked = any(term.per_sample for term in terms)
-        runs = list(grid.by_samples()) if stacked else grid.runs(self.workers())
-        columns = zip(*self.map(run, runs), strict=True)
+        runs = list(grid.by_samples()) if stacked else grid.runs()
+        columns = zip(*self.map(run, runs, grid.workers), strict=True)
         return [
             tuple(self._joined(c, term) for c in zip(*parts, strict=True))
             for term, parts in zip(terms, columns, strict=True)
@@ -104,12 +111,8 @@ class Backend(Kernels):
             parts = [self.add_samples(part) for part in parts]
         return sum(parts[1:], start=parts[0])
 
-    def workers(self) -> int:
-        """How many threads walk over tiles."""
-        return 1
-
-    def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        """`function` of each item, in order, by all workers."""
+    def map(self, function: Callable[[Any], Any], items: Iterable[Any], workers: int) -> list[Any]:
+        """`function` of each item, in order, by so many threads."""
         return [function(item) for item in items]
 
     def fill(
@@ -137,7 +140,7 @@ class Backend(Kernels):
             if found is not place:
                 self.write(place, found)
 
-        self.map(write, blocks)
+        self.map(write, blocks, grid.workers)
         return out
 
     def add_samples(self, x: Array) -> Array:

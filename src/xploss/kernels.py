@@ -115,20 +115,31 @@ class Kernels(Histograms):
         """2t − 1."""
         return 2 * t - 1
 
-    def cost_of_margin(self, margin: Array) -> tuple[Array, Array | None]:
-        """−log of the sigmoid to full precision on both sides, and what spares `pull_cost` work."""
-        e = self.xp.exp(-self.xp.abs(margin))
-        return self.maximum(-margin, 0.0) + self.xp.log1p(e), None
+    def bent(self, kept: Array | None) -> Array | None:
+        """exp(−abs(z)), from what `sigmoid` gives beside the sigmoid."""
+        return kept
+
+    def cost_of_margin(
+        self, margin: Array, bent: Array | None = None
+    ) -> tuple[Array, Array | None]:
+        """−log of the sigmoid to full precision on both sides, and what `miss` is spared work by.
+
+        `bent` is exp(−abs(margin)), if it is known.
+        """
+        e = self.xp.exp(-self.xp.abs(margin)) if bent is None else bent
+        return self.maximum(-margin, 0.0) + self.xp.log1p(e), e
+
+    def miss(self, margin: Array, kept: Array | None) -> Array:
+        """The sigmoid of −margin; `kept` is what `cost_of_margin` gives, if it is known."""
+        if kept is None:
+            return self.sigmoid(-margin)[0]
+        return self.xp.where(margin > 0, kept, self.xp.ones_like(kept)) / (1 + kept)
 
     def pull_cost(
-        self, margin: Array, slope: Array, kept: Array | None = None, place: Array | None = None
+        self, margin: Array, slope: Array, kept: Array | None, place: Array | None = None
     ) -> Array:
-        """slope·sigmoid(−margin).
-
-        `kept` is what `cost_of_margin` gives, if it is known. The result may be in `place`, or
-        else where the slope was.
-        """
-        return self.sigmoid(-margin)[0] * slope
+        """slope·sigmoid(−margin), as `miss` gives it; in `place`, or else where the slope was."""
+        return self.miss(margin, kept) * slope
 
     def add_to(self, x: Array, y: Array) -> Array:
         """The sum of x and y in the shape of x, which may be used up."""

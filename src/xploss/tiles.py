@@ -33,6 +33,8 @@ class Grid:
     pixels: int
     elements: int | None
     """The most that a block may hold; None for one block, whose sizes may be symbols."""
+    workers: int = 1
+    """How many threads walk over the blocks."""
 
     @property
     def step(self) -> tuple[int, int]:
@@ -61,9 +63,9 @@ class Grid:
         for blocks in self.by_samples():
             yield from blocks
 
-    def runs(self, workers: int) -> list[list[Block]]:
+    def runs(self) -> list[list[Block]]:
         """The blocks in runs of about equal length, one per worker."""
         blocks = list(self)
-        count = min(workers, len(blocks))
+        count = min(self.workers, len(blocks))
         ends = [len(blocks) * i // count for i in range(count + 1)]
         return [blocks[a:b] for a, b in pairwise(ends)]

@@ -39,13 +39,13 @@ class Walk(Reader):
         samples, classes, pixels = self.laid.sizes
         if self.backend.traces:
             return Grid(samples, classes, pixels, None)
-        whole = any(t.whole for *_, t in self.terms)
         size = samples * classes * pixels
-        if whole:
+        if any(t.whole for *_, t in self.terms):
             return Grid(samples, classes, pixels, size)
         accumulates = any(t.accumulates for *_, t in self.terms)
-        limit = self.backend.tile_limit(self.laid.pred, size, accumulates)
-        return Grid(samples, classes, pixels, limit)
+        entrywise = self._first.mode != "multiclass" and not accumulates
+        limit = self.backend.tile_limit(self.laid.pred, size, accumulates, entrywise)
+        return Grid(samples, classes, pixels, limit, self.backend.workers(entrywise))
 
     @lazy
     def small(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..lazy import lazy
@@ -13,12 +14,20 @@ if TYPE_CHECKING:
     from ..reading import Reading
 
 
+@dataclass
 class Sigmoid(Activation):
     """Sigmoid of each class.
 
     With a hard target the true side of an entry is p or 1 − p, the sigmoid of its margin
     m = (2t − 1)·z.
     """
+
+    _kept: Array | None = None
+    """What the sigmoid gives beside p, if p has been asked for or is kept from the way there."""
+
+    def __post_init__(self) -> None:
+        if self.ready:
+            self._kept = self.room
 
     def has_truth(self, reading: Reading) -> bool:
         return reading.hard
@@ -30,21 +39,24 @@ class Sigmoid(Activation):
         return reading.memory["margin"]
 
     def cost_true(self, reading: Reading) -> Array:
-        cost, reading.memory["cost"] = self.backend.cost_of_margin(self._margin(reading))
+        cost, kept = self.backend.cost_of_margin(self._margin(reading), self._bent)
+        reading.memory["cost"] = kept
         return cost
 
     def sides_true(self, reading: Reading) -> tuple[Array, Array]:
-        b, margin = self.backend, self._margin(reading)
-        return b.sigmoid(b.multiply(margin, b.constant(-1.0, margin)))[0], self.cost_true(reading)
+        cost, margin = self.cost_true(reading), self._margin(reading)
+        return self.backend.miss(margin, reading.memory["cost"]), cost
 
     @lazy
-    def _parts(self) -> tuple[Array, Array | None]:
-        """P, and what `pull` is spared work by."""
-        return self.backend.sigmoid(self.x, None if self.ready else self.room)
+    def p(self) -> Array:
+        p, kept = self.backend.sigmoid(self.x, None if self.ready else self.room)
+        self._kept = kept if self._kept is None else self._kept
+        return p
 
     @property
-    def p(self) -> Array:
-        return self._parts[0]
+    def _bent(self) -> Array | None:
+        """exp(−abs(z)), if p has been asked for."""
+        return None if self._kept is None else self.backend.bent(self._kept)
 
     @lazy
     def q(self) -> Array:
@@ -76,16 +88,13 @@ class Sigmoid(Activation):
         """
         s, b, pulled = reading.slopes, self.backend, None
         g = summed(s.p_class, s.p)
-        if g is not None:
-            pulled = b.sigmoid_pull(self.x, g, self.room if self.ready else self._parts[1], place)
+        if g is not None and self._kept is None:
+            _ = self.p
         if s.log_p_true is not None:
-            margin, free = self._margin(reading), place if pulled is None else None
-            by_truth, kept = s.log_p_true, reading.memory.get("cost")
-            if s.p_true is not None:
-                away = b.multiply(margin, b.constant(-1.0, margin))
-                by_truth = b.add_to(b.pull_cost(away, s.p_true), by_truth)
-            slope = b.multiply(reading.signed, by_truth)
-            pulled = _added(b, pulled, b.pull_cost(margin, slope, kept, free))
+            # before what is kept is used up
+            pulled = self._pull_true(reading, place if g is None else None)
+        if g is not None:
+            pulled = _added(b, b.sigmoid_pull(self.x, g, self._kept, place), pulled)
         if s.log_p is not None:
             pulled = _added(b, pulled, self.q * s.log_p)
         if s.log_q is not None:
@@ -94,7 +103,19 @@ class Sigmoid(Activation):
             pulled = _added(b, pulled, s.z)
         return weighted(b.xp.zeros_like(self.x) if pulled is None else pulled, reading)
 
+    def _pull_true(self, reading: Reading, place: Array | None) -> Array:
+        """The part of the slopes by the truth."""
+        b, s, margin = self.backend, reading.slopes, self._margin(reading)
+        kept, by_truth = reading.memory.get("cost"), s.log_p_true
+        kept = self._bent if kept is None else kept
+        if s.p_true is not None:
+            away = b.multiply(margin, b.constant(-1.0, margin))
+            by_truth = b.add_to(b.pull_cost(away, s.p_true, kept), by_truth)
+        return b.pull_cost(margin, b.multiply(reading.signed, by_truth), kept, place)
 
-def _added(backend: Backend, total: Array | None, x: Array) -> Array:
-    """The sum of a total, if there is one, which may be used up, and `x`."""
-    return x if total is None else backend.add_to(total, x)
+
+def _added(backend: Backend, total: Array | None, x: Array | None) -> Array | None:
+    """The sum of two arrays, None standing for 0; the first may be used up."""
+    if total is None or x is None:
+        return summed(total, x)
+    return backend.add_to(total, x)

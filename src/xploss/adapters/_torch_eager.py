@@ -75,18 +75,21 @@ class EagerBackend(EagerKernels):
     def rows(self, x: Array, block: Block) -> Array:
         return Backend.rows(self, x, block)
 
-    def tile_limit(self, x: Array, size: int, accumulates: bool) -> int:
+    def tile_limit(self, x: Array, size: int, accumulates: bool, entrywise: bool) -> int:
         half: bool = x.element_size() < 4
+        if entrywise:
+            return self.tile_elements >> half
         limit = self.tile_elements >> (accumulates or half)
         # a tile is to be small beside a large array, with all that is computed from it
         return min(limit, size >> 4) if size >= _LARGE else limit
 
-    def workers(self) -> int:
-        return int(torch.get_num_threads())
+    def workers(self, entrywise: bool) -> int:
+        # each operation on entries is divided well among torch's own threads
+        return 1 if entrywise else int(torch.get_num_threads())
 
-    def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    def map(self, function: Callable[[Any], Any], items: Iterable[Any], workers: int) -> list[Any]:
         work, inference = list(items), torch.is_inference_mode_enabled()
-        if len(work) < 2:
+        if workers < 2 or len(work) < 2:
             return [function(item) for item in work]
 
         @contextmanager
@@ -95,7 +98,7 @@ class EagerBackend(EagerKernels):
             with torch.inference_mode(inference), torch.no_grad():
                 yield
 
-        return _WORKERS.map(function, work, self.workers(), quietly)
+        return _WORKERS.map(function, work, workers, quietly)
 
     def scoring(self, arrays: Sequence[Array]) -> tuple[Backend, Sequence[Array]]:
         if all(isinstance(a, torch.Tensor) and a.device.type == "cpu" for a in arrays):
@@ -143,19 +146,19 @@ _WORKERS = Workers(_work_alone, torch.set_num_threads)
 class DeviceBackend(EagerBackend):
     """torch tensors on a device: large tiles, by the calling thread and on its stream."""
 
-    def workers(self) -> int:
+    def workers(self, entrywise: bool) -> int:
         return 1
 
     def _fresh(self, like: Array, dtype: Dtype | None = None) -> Array:
         return torch.empty(like.shape, dtype=dtype or like.dtype, device=like.device)
 
-    def _raise_e(self, x: Array) -> Array:
-        return x.exp_()
+    def _exp(self, x: Array, sign: float = 1.0) -> Array:
+        return (x if sign == 1.0 else x.mul_(sign)).exp_()
 
     def empty_like(self, x: Array) -> Array:
         return torch.empty_like(x)
 
-    def tile_limit(self, x: Array, size: int, accumulates: bool) -> int:
+    def tile_limit(self, x: Array, size: int, accumulates: bool, entrywise: bool) -> int:
         return 1 << 24
 
     take_at = TorchBackend.take_at

@@ -112,7 +112,9 @@ class TorchBackend(Backend):
     def sigmoid(self, z: Array, room: Array | None = None) -> tuple[Array, Array | None]:
         return torch.sigmoid(z), None
 
-    def cost_of_margin(self, margin: Array) -> tuple[Array, Array | None]:
+    def cost_of_margin(
+        self, margin: Array, bent: Array | None = None
+    ) -> tuple[Array, Array | None]:
         return -torch.nn.functional.logsigmoid(margin), None
 
     def locate(self, labels: Array, classes: int, known: bool) -> Place:

@@ -20,14 +20,14 @@ class EagerKernels(EagerLookUps):
     def softmax(self, z: Array, room: Array | None = None) -> tuple[Array, Array, Array]:
         shift = torch.amax(z, 1, keepdim=True, out=self._fresh(z[:, :1]))
         power = torch.sub(z, shift, out=self._fresh(z) if room is None else room)
-        e = self._raise_e(power)
+        e = self._exp(power)
         total = torch.sum(e, 1, keepdim=True, out=self._fresh(shift))
         return e.div_(total), shift, total
 
-    def _raise_e(self, x: Array) -> Array:
-        """exp(x), in its place."""
+    def _exp(self, x: Array, sign: float = 1.0) -> Array:
+        """exp(sign·x), in the place of x."""
         # torch's exp2 takes half the time of its exp
-        return x.mul_(LOG2_E).exp2_()
+        return x.mul_(sign * LOG2_E).exp2_()
 
     def log_total(self, total: Array) -> Array:
         return total.log_()
@@ -82,13 +82,24 @@ class EagerKernels(EagerLookUps):
             p, p, -1.0, limit, grad_input=self._fresh(p)
         )
 
-    def cost_of_margin(self, margin: Array) -> tuple[Array, Array | None]:
-        log_p, kept = self._fresh(margin), self._fresh(margin)
-        torch.ops.aten.log_sigmoid_forward.output(margin, output=log_p, buffer=kept)
-        return log_p.neg_(), kept
+    def bent(self, kept: Array | None) -> Array | None:
+        # what is kept is p: the exponential is to be had for less anew
+        return None
+
+    def cost_of_margin(
+        self, margin: Array, bent: Array | None = None
+    ) -> tuple[Array, Array | None]:
+        if bent is None:
+            bent = self._exp(torch.abs(margin, out=self._fresh(margin)), -1.0)
+        cost = torch.log1p(bent, out=self._fresh(bent))
+        return cost.sub_(torch.clamp(margin, max=0, out=self._fresh(margin))), bent
+
+    def miss(self, margin: Array, kept: Array | None) -> Array:
+        one = margin.new_ones(()).expand(margin.shape)
+        return self.pull_cost(margin, one, kept, self._fresh(margin))
 
     def pull_cost(
-        self, margin: Array, slope: Array, kept: Array | None = None, place: Array | None = None
+        self, margin: Array, slope: Array, kept: Array | None, place: Array | None = None
     ) -> Array:
         place = slope if place is None else place
         if kept is None:

@@ -22,7 +22,7 @@ class CupyBackend(FlatBackend):
     def owns(self, x: Array) -> bool:
         return isinstance(x, cp.ndarray)
 
-    def tile_limit(self, x: Array, size: int, accumulates: bool) -> int:
+    def tile_limit(self, x: Array, size: int, accumulates: bool, entrywise: bool) -> int:
         return self.tile_elements
 
     def on_host(self, x: Array) -> bool:

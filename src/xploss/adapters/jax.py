@@ -103,10 +103,10 @@ class JaxBackend(Backend):
         total = jnp.zeros(length, dtype).at[flat].add(value, mode="drop")
         return size.reshape(shape), total.reshape(shape)
 
-    def tile_limit(self, x: Array, size: int, accumulates: bool) -> int:
+    def tile_limit(self, x: Array, size: int, accumulates: bool, entrywise: bool) -> int:
         if not _on_host():
             return 1 << 24
-        limit = super().tile_limit(x, size, accumulates)
+        limit = super().tile_limit(x, size, accumulates, entrywise)
         # a loop's temporaries are to be small beside a large array
         return min(limit, size >> 5) if size >= 1 << 22 else limit
 

@@ -32,11 +32,11 @@ class NumpyBackend(FlatBackend):
     def device(self, x: Array) -> str:
         return "cpu"
 
-    def workers(self) -> int:
+    def workers(self, entrywise: bool) -> int:
         return default_count()
 
-    def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        return _WORKERS.map(function, items, self.workers())
+    def map(self, function: Callable[[Any], Any], items: Iterable[Any], workers: int) -> list[Any]:
+        return _WORKERS.map(function, items, workers)
 
     # a probability that underflows is 0, and no error even where the caller has errors raised
 
@@ -80,14 +80,25 @@ class NumpyBackend(FlatBackend):
         return e, shift, total
 
     def sigmoid(self, z: Array, room: Array | None = None) -> tuple[Array, Array | None]:
-        e = np.abs(z)
-        np.negative(e, out=e)
-        np.exp(e, out=e)
+        e = _bend(z)
         lesser = np.divide(e, 1 + e, out=e if room is None else room)
-        # 1 − lesser where z is positive, and abs(0 − lesser) elsewhere
-        p = np.subtract(z > 0, lesser, dtype=z.dtype)
-        np.abs(p, out=p)
-        return p, lesser
+        return _of_lesser(lesser, z > 0), lesser
+
+    def bent(self, kept: Array | None) -> Array | None:
+        assert kept is not None
+        return kept / (1 - kept)
+
+    def cost_of_margin(
+        self, margin: Array, bent: Array | None = None
+    ) -> tuple[Array, Array | None]:
+        e = _bend(margin) if bent is None else bent
+        cost = np.log1p(e)
+        cost -= np.minimum(margin, 0)
+        return cost, e
+
+    def miss(self, margin: Array, kept: Array | None) -> Array:
+        e = _bend(margin) if kept is None else kept
+        return _of_lesser(e / (1 + e), margin < 0)
 
     def sigmoid_pull(
         self, z: Array, slope: Array, kept: Array | None = None, place: Array | None = None
@@ -151,6 +162,19 @@ class NumpyBackend(FlatBackend):
         out = np.empty_like(x)
         np.put_along_axis(out, order, x, axis=-1)
         return out
+
+
+def _bend(z: Array) -> Array:
+    """exp(−abs(z))."""
+    e = np.abs(z)
+    np.negative(e, out=e)
+    return np.exp(e, out=e)
+
+
+def _of_lesser(lesser: Array, above: Array) -> Array:
+    """A probability from the smaller of p and 1 − p, and where p is above 1/2."""
+    p = np.subtract(above, lesser, dtype=lesser.dtype)
+    return np.abs(p, out=p)
 
 
 np.empty(CALMING, dtype=np.uint8)
