@@ -113,6 +113,8 @@ MUTANTS: tuple[Mutant, ...] = (
            "return log_total - (at_label - shift)", "return (log_total + shift) - at_label"),
     Mutant("what is kept of a sigmoid not given back", SIGMOID,
            "self._kept = self.room", "self._kept = self.room * self.room"),
+    Mutant("gradient of exponentials without their total", SOFTMAX,
+           "share = b.over_total(at_truth, total)", "share = at_truth"),
     Mutant("two classes taken for sure at a tie", SOFTMAX, "SURE = 0.75", "SURE = 0.5"),
     Mutant("1 - p of sure pixels by difference", SOFTMAX,
            "q = b.rest_of_one(p, self._rest, SURE)", "q = 1 - p"),

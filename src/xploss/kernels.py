@@ -61,19 +61,25 @@ class Kernels(Histograms):
         """The smaller of each element and a number."""
         return self.xp.minimum(x, self.constant(value, x))
 
-    def softmax(self, z: Array, room: Array | None = None) -> tuple[Array, Array, Array]:
-        """Softmax over axis 1, the maximum that was subtracted, and what `log_total` takes.
+    def exponentials(self, z: Array, room: Array | None = None) -> tuple[Array, Array, Array]:
+        """exp(z − shift), the shift, which is the maximum over axis 1, and the sum over axis 1.
 
-        The softmax may be in `room`, which only a backend that `holds` is given.
+        The first may be in `room`, which only a backend that `holds` is given.
         """
         xp = self.xp
         shift = xp.max(z, axis=1, keepdims=True)
         e = xp.exp(z - shift)
-        total = self.add_classes(e)
-        return e / total, shift, total
+        return e, shift, self.add_classes(e)
+
+    def over_total(self, x: Array, total: Array, place: Array | None = None) -> Array:
+        """`x` over the sum that `exponentials` gives; of the exponentials, the softmax.
+
+        The result may be in `place`, which may be x.
+        """
+        return x / total
 
     def log_total(self, total: Array) -> Array:
-        """The logarithm of the sum over the classes, from what `softmax` gives."""
+        """The logarithm of the sum that `exponentials` gives."""
         return self.xp.log(total)
 
     def cost_of_label(self, at_label: Array, shift: Array, log_total: Array) -> Array:
@@ -148,7 +154,7 @@ class Kernels(Histograms):
     def softmax_pull(
         self,
         p: Array,
-        slope: Array | None,
+        slope: Array,
         truth: Any,
         at_truth: Array | None,
         place: Array | None = None,
@@ -157,12 +163,18 @@ class Kernels(Histograms):
 
         u is `at_truth`, (k, 1, m). The result may be in `place`, which may be p.
         """
-        if slope is None:
-            pulled = -p * at_truth
-        else:
-            mean = self.add_classes(p * slope)
-            pulled = p * (slope - (mean if at_truth is None else mean + at_truth))
+        mean = self.add_classes(p * slope)
+        pulled = p * (slope - (mean if at_truth is None else mean + at_truth))
         return pulled if at_truth is None else self.add_at(pulled, truth, at_truth)
+
+    def pull_truth(
+        self, x: Array, share: Array, truth: Any, at_truth: Array, place: Array | None = None
+    ) -> Array:
+        """onehot·u − x·share, of `x` (k, C, m), `share` and u, `at_truth`, (k, 1, m).
+
+        The result may be in `place`, which may be x.
+        """
+        return self.add_at(-x * share, truth, at_truth)
 
     def one_hot(self, labels: Array, classes: int, dtype: Dtype) -> Array:
         """(k, C, m) from labels (k, 1, m); a label that is no class has no one."""

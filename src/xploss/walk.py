@@ -108,6 +108,9 @@ class Walk(Reader):
                 found.append(term.measure(activation, readings[term.ignore_index], so_far))
             if own is not None and ahead is not None:
                 self._put(own, self._pulled(activation, readings, [ahead], own))
+            elif activation.room is not None:
+                # what the second walk is given
+                _ = activation.p
             return found
 
         found = b.fold(self.grid, measured, [term for *_, term in self.terms])

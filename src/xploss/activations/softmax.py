@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..lazy import lazy
@@ -17,13 +18,21 @@ SMALLEST = 1e-30
 """Above it, a probability in float32 has all its digits, and so has its inverse."""
 
 
+@dataclass
 class Softmax(Activation):
-    """Softmax over the classes; the probabilities stay in `room`."""
+    """Softmax over the classes, which are divided by their sum when that is asked for."""
+
+    _p: Array | None = None
+
+    def __post_init__(self) -> None:
+        if self.ready:
+            self._p = self.room
 
     @lazy
     def _parts(self) -> tuple[Array, Array, Array]:
+        """The exponentials of the logits, their shift, and their sum."""
         if not self.ready:
-            return self.backend.softmax(self.x, self.room)
+            return self.backend.exponentials(self.x, self.room)
         xp = self.backend.xp
         # the largest p is 1/Σ
         total = 1 / xp.max(self.p, axis=1, keepdims=True)
@@ -31,12 +40,14 @@ class Softmax(Activation):
 
     @lazy
     def _log_total(self) -> Array:
-        # the total is used up
         return self.backend.log_total(self._parts[2])
 
     @property
     def p(self) -> Array:
-        return self.room if self.ready else self._parts[0]
+        if self._p is None:
+            e, _, total = self._parts
+            self._p = self.backend.over_total(e, total, e)
+        return self._p
 
     @lazy
     def log_p(self) -> Array:
@@ -89,7 +100,17 @@ class Softmax(Activation):
                 at_truth = summed(at_truth, b.multiply(s.p_true, self.true(reading)))
             truth = None if at_truth is None else reading.place
             slope = summed(s.p_class, s.p)
-            return weighted(b.softmax_pull(self.p, slope, truth, at_truth, place), reading)
+            if slope is not None:
+                pulled = b.softmax_pull(self.p, slope, truth, at_truth, place)
+            else:
+                assert at_truth is not None
+                x, share = self._p, at_truth
+                if x is None:
+                    # one division per pixel, not per class
+                    x, _, total = self._parts
+                    share = b.over_total(at_truth, total)
+                pulled = b.pull_truth(x, share, truth, at_truth, place)
+            return weighted(pulled, reading)
         return self._pull_dense(reading)
 
     def _pull_dense(self, reading: Reading) -> Array:

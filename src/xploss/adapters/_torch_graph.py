@@ -101,10 +101,15 @@ class TorchBackend(Backend):
     def minimum(self, x: Array, value: float) -> Array:
         return torch.clamp(x, max=value)
 
-    def softmax(self, z: Array, room: Array | None = None) -> tuple[Array, Array, Array]:
+    # torch's own softmax stands for the exponentials, and the logarithm for their sum
+
+    def exponentials(self, z: Array, room: Array | None = None) -> tuple[Array, Array, Array]:
         shift = torch.amax(z, 1, keepdim=True).detach()
         log_total = torch.logsumexp(z - shift, 1, keepdim=True)
         return torch.softmax(z, 1), shift, log_total
+
+    def over_total(self, x: Array, total: Array, place: Array | None = None) -> Array:
+        return x
 
     def log_total(self, total: Array) -> Array:
         return total

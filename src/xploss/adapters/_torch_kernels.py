@@ -17,12 +17,14 @@ LOG2_E = math.log2(math.e)
 class EagerKernels(EagerLookUps):
     """What is computed in place."""
 
-    def softmax(self, z: Array, room: Array | None = None) -> tuple[Array, Array, Array]:
+    def exponentials(self, z: Array, room: Array | None = None) -> tuple[Array, Array, Array]:
         shift = torch.amax(z, 1, keepdim=True, out=self._fresh(z[:, :1]))
         power = torch.sub(z, shift, out=self._fresh(z) if room is None else room)
         e = self._exp(power)
-        total = torch.sum(e, 1, keepdim=True, out=self._fresh(shift))
-        return e.div_(total), shift, total
+        return e, shift, torch.sum(e, 1, keepdim=True, out=self._fresh(shift))
+
+    def over_total(self, x: Array, total: Array, place: Array | None = None) -> Array:
+        return torch.div(x, total, out=self._fresh(x) if place is None else place)
 
     def _exp(self, x: Array, sign: float = 1.0) -> Array:
         """exp(sign·x), in the place of x."""
@@ -30,7 +32,7 @@ class EagerKernels(EagerLookUps):
         return x.mul_(sign * LOG2_E).exp2_()
 
     def log_total(self, total: Array) -> Array:
-        return total.log_()
+        return torch.log(total, out=self._fresh(total))
 
     def cost_of_label(self, at_label: Array, shift: Array, log_total: Array) -> Array:
         return torch.sub(log_total, at_label.sub_(shift), out=at_label)
@@ -38,26 +40,27 @@ class EagerKernels(EagerLookUps):
     def softmax_pull(
         self,
         p: Array,
-        slope: Array | None,
+        slope: Array,
         truth: Any,
         at_truth: Array | None,
         place: Array | None = None,
     ) -> Array:
-        if slope is None:
-            assert at_truth is not None
-            place = self._fresh(p) if place is None else place
-            less = torch.neg(at_truth, out=self._fresh(at_truth))
-            pulled = torch.mul(p, less, out=place)
+        if slope.shape[2] > 1 or torch.is_autocast_enabled(p.device.type):
+            held = self.multiply(p, slope)
+            mean = torch.sum(held, 1, keepdim=True, out=self._fresh(p[:, :1]))
         else:
-            if slope.shape[2] > 1 or torch.is_autocast_enabled(p.device.type):
-                held = self.multiply(p, slope)
-                mean = torch.sum(held, 1, keepdim=True, out=self._fresh(p[:, :1]))
-            else:
-                mean = torch.matmul(slope.permute(0, 2, 1), p, out=self._fresh(p[:, :1]))
-            mean = mean if at_truth is None else mean.add_(at_truth)
-            pulled = torch.sub(slope, mean, out=self._fresh(p))
-            pulled = torch.mul(p, pulled, out=pulled if place is None else place)
+            mean = torch.matmul(slope.permute(0, 2, 1), p, out=self._fresh(p[:, :1]))
+        mean = mean if at_truth is None else mean.add_(at_truth)
+        pulled = torch.sub(slope, mean, out=self._fresh(p))
+        pulled = torch.mul(p, pulled, out=pulled if place is None else place)
         return pulled if at_truth is None else self.add_at(pulled, truth, at_truth)
+
+    def pull_truth(
+        self, x: Array, share: Array, truth: Any, at_truth: Array, place: Array | None = None
+    ) -> Array:
+        less = torch.neg(share, out=self._fresh(share))
+        pulled = torch.mul(x, less, out=self._fresh(x) if place is None else place)
+        return self.add_at(pulled, truth, at_truth)
 
     def numbers(self, x: Array, dtype: Dtype) -> Array:
         # bools convert four times faster as bytes

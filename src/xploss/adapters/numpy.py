@@ -71,13 +71,14 @@ class NumpyBackend(FlatBackend):
     def cast(self, x: Array, dtype: Dtype) -> Array:
         return x.astype(dtype, copy=False)
 
-    def softmax(self, z: Array, room: Array | None = None) -> tuple[Array, Array, Array]:
+    def exponentials(self, z: Array, room: Array | None = None) -> tuple[Array, Array, Array]:
         shift = np.max(z, axis=1, keepdims=True)
         e = np.subtract(z, shift, out=room)
         np.exp(e, out=e)
-        total = np.sum(e, axis=1, keepdims=True)
-        e *= 1 / total
-        return e, shift, total
+        return e, shift, np.sum(e, axis=1, keepdims=True)
+
+    def over_total(self, x: Array, total: Array, place: Array | None = None) -> Array:
+        return np.multiply(x, 1 / total, out=place)
 
     def sigmoid(self, z: Array, room: Array | None = None) -> tuple[Array, Array | None]:
         e = _bend(z)
@@ -119,22 +120,23 @@ class NumpyBackend(FlatBackend):
     def softmax_pull(
         self,
         p: Array,
-        slope: Array | None,
+        slope: Array,
         truth: Any,
         at_truth: Array | None,
         place: Array | None = None,
     ) -> Array:
-        if slope is None:
-            assert at_truth is not None
-            pulled = np.multiply(p, -at_truth, out=place)
+        if slope.shape[2] > 1:
+            mean = np.sum(p * slope, axis=1, keepdims=True)
         else:
-            if slope.shape[2] > 1:
-                mean = np.sum(p * slope, axis=1, keepdims=True)
-            else:
-                mean = np.matmul(np.swapaxes(slope, 1, 2), p)
-            mean = mean if at_truth is None else np.add(mean, at_truth, out=mean)
-            pulled = np.multiply(p, slope - mean, out=place)
+            mean = np.matmul(np.swapaxes(slope, 1, 2), p)
+        mean = mean if at_truth is None else np.add(mean, at_truth, out=mean)
+        pulled = np.multiply(p, slope - mean, out=place)
         return pulled if at_truth is None else self.add_at(pulled, truth, at_truth)
+
+    def pull_truth(
+        self, x: Array, share: Array, truth: Any, at_truth: Array, place: Array | None = None
+    ) -> Array:
+        return self.add_at(np.multiply(x, -share, out=place), truth, at_truth)
 
     def is_hard(self, x: Array) -> bool:
         return bool(np.all(x * x == x))
