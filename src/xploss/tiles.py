@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+LARGE = 1 << 22
+"""From so many elements on, the memory of a tile counts more than what each tile costs."""
+
 
 @dataclass(frozen=True)
 class Block:

@@ -14,6 +14,7 @@ from .._xp import Array, Dtype, Namespace
 from ..backend import Backend
 from ..engine import Problem
 from ..threads import CALMING, Workers
+from ..tiles import LARGE
 from ._torch_call import State
 from ._torch_graph import TorchBackend
 from ._torch_kernels import EagerKernels
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
 
 _HUGE = 1 << 22
 """From so many bytes on, NumPy asks the system for huge pages."""
-
-
-_LARGE = 1 << 22
-"""From so many elements on, memory counts more than what each tile costs."""
 
 
 class EagerBackend(EagerKernels):
@@ -77,11 +74,11 @@ class EagerBackend(EagerKernels):
 
     def tile_limit(self, x: Array, size: int, accumulates: bool, entrywise: bool) -> int:
         half: bool = x.element_size() < 4
-        if entrywise:
-            return self.tile_elements >> half
         limit = self.tile_elements >> (accumulates or half)
-        # a tile is to be small beside a large array, with all that is computed from it
-        return min(limit, size >> 4) if size >= _LARGE else limit
+        if entrywise or size < LARGE:
+            return limit
+        # the tiles of all threads are to be small beside the array, with what is computed from them
+        return min(limit, size >> 4)
 
     def workers(self, entrywise: bool) -> int:
         # each operation on entries is divided well among torch's own threads

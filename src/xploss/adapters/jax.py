@@ -15,7 +15,7 @@ from jax.experimental.layout import Layout, with_layout_constraint
 from ..backend import Backend
 from ..engine import Problem, check_cotangent
 from ..statistics import Statistics
-from ..tiles import Block, Grid
+from ..tiles import LARGE, Block, Grid
 
 if TYPE_CHECKING:
     from .._xp import Array, Device, Dtype
@@ -108,7 +108,7 @@ class JaxBackend(Backend):
             return 1 << 24
         limit = super().tile_limit(x, size, accumulates, entrywise)
         # a loop's temporaries are to be small beside a large array
-        return min(limit, size >> 5) if size >= 1 << 22 else limit
+        return min(limit, size >> 5) if size >= LARGE else limit
 
     # loops
 
