@@ -7,6 +7,7 @@ from pathlib import Path
 
 from . import __version__, backends
 from .demo import DemoError
+from .demo.losses import LOSSES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +33,8 @@ def parser() -> ArgumentParser:
     about = "train a pixel classifier on a photograph and draw what each loss learns"
     demo = commands.add_parser("demo", help=about, description=about)
     add = demo.add_argument
-    add("--loss", action="append", metavar="NAME", help="only this loss; may be repeated")
+    only = f"only this loss, of {', '.join(LOSSES)}; may be repeated"
+    add("--loss", action="append", metavar="NAME", help=only)
     add("--backend", default="numpy", metavar="NAME", help="numpy (default), torch, jax or cupy")
     add("--image", type=Path, metavar="FILE", help="a photograph of yours, with --mask")
     add("--mask", type=Path, metavar="FILE", help="what to find in it: every pixel that is not 0")
