@@ -1,5 +1,6 @@
 """Losses that between them use every parameter, and random input for each."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,10 @@ LOSSES: tuple[Loss, ...] = (
     DiceLoss("multilabel", ignore_index=IGNORED)
     + 0.5 * FocalLoss("multiclass", ignore_index=IGNORED) / 2,
 )
+
+SECOND_AT_ZERO = {0.0: 1 / 4, 1.0: 3 / 8, 2.0: 5 / 16 + math.log(2) / 8}
+"""By gamma, the second derivative of binary focal loss at the logit 0: of q^γ·c, with c = −log p,
+q' = −1/4, q'' = 0, c' = −1/2, c'' = 1/4 and q = 1/2."""
 
 
 def draw(

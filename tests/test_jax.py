@@ -10,7 +10,7 @@ import pytest
 from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, JaccardLoss, Loss, LovaszLoss, TverskyLoss
 from xploss.loss import Mode
 
-from .cases import LOSSES, draw
+from .cases import LOSSES, SECOND_AT_ZERO, draw
 
 FEW = [
     DiceLoss("multiclass", ignore_index=255),
@@ -144,6 +144,19 @@ def test_second_order(jax: ModuleType, loss: Loss) -> None:
         step.flat[index] = 1e-5
         rows.append((gradient(x + step, t) - gradient(x - step, t)).reshape(6) / 2e-5)
     close(hessian, np.stack(rows), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("target", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("gamma", [0.0, 1.0, 2.0])
+def test_second_order_at_zero(
+    jax: ModuleType, gamma: float, smoothing: float, target: float
+) -> None:
+    """Where abs() and the maximum have no derivative; of both sides there it is the same."""
+    loss = FocalLoss("binary", gamma=gamma, label_smoothing=smoothing)
+    t, zero = jax.numpy.full((1, 1), target), jax.numpy.zeros((1, 1))
+    found = jax.hessian(lambda z: loss(z, t))(zero)
+    close(found.reshape(()), SECOND_AT_ZERO[gamma], rtol=1e-12)
 
 
 def test_jacobians_of_terms(jax: ModuleType) -> None:

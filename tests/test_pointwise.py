@@ -1,5 +1,6 @@
 """Cross-entropy and focal loss against numbers worked out by hand and fifty digits."""
 
+from dataclasses import dataclass
 from math import log
 from typing import Any
 
@@ -217,3 +218,27 @@ def test_two_classes_that_nearly_tie(xp: Library, dtype: str, classes: int) -> N
         np.testing.assert_allclose(xp.to_numpy(gradient), expected[1], rtol=1e-5, atol=1e-7)
         if not smoothing:
             np.testing.assert_allclose(float(value), len(steps) * log(2) / 4, rtol=1e-5)
+
+
+@dataclass(frozen=True, repr=False)
+class MissLoss(CrossEntropyLoss):
+    """The mean of 1 − p of the truth: a loss of one's own, by p of the truth alone."""
+
+    def measure(self, activation: Any, reading: Any, held: Any = None) -> tuple[Any, ...]:
+        return reading.sum(activation.sides_true(reading)[0]), reading.size
+
+    def slopes_ahead(self, pixels: Any, backend: Any) -> None:
+        return None
+
+    def pull(self, activation: Any, reading: Any, slopes: tuple[Any, ...]) -> None:
+        reading.slopes.add("p_true", -slopes[0][:, :, None] * (1 + 0 * activation.x))
+
+
+def test_a_loss_of_p_of_the_truth_alone(xp: Library) -> None:
+    z = np.random.default_rng(7).normal(size=(2, 9))
+    t = np.arange(18).reshape(2, 9) % 3 == 0
+    miss = 1 / (1 + np.exp(np.where(t, z, -z)))
+    value, gradient = MissLoss("binary").value_and_grad(xp.asarray(z), xp.asarray(t))
+    assert float(value) == pytest.approx(miss.mean())
+    expected = np.where(t, -1, 1) * miss * (1 - miss) / miss.size
+    np.testing.assert_allclose(xp.to_numpy(gradient), expected, rtol=1e-12)

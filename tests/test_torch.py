@@ -11,7 +11,7 @@ import pytest
 
 from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, JaccardLoss, Loss, LovaszLoss, TverskyLoss
 
-from .cases import LOSSES, draw
+from .cases import LOSSES, SECOND_AT_ZERO, draw
 
 SMOOTH = [loss for loss in LOSSES if all(t.from_logits for _, t in loss.terms)]
 FEW = [
@@ -184,6 +184,17 @@ def test_vmap(torch: Any, loss: Loss) -> None:
     x = xs.clone().requires_grad_()
     torch.vmap(loss)(x, ts).sum().backward()
     torch.testing.assert_close(x.grad, slopes, rtol=1e-12, atol=1e-16)
+
+
+@pytest.mark.parametrize("target", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("gamma", [0.0, 1.0, 2.0])
+def test_second_order_at_zero(torch: Any, gamma: float, smoothing: float, target: float) -> None:
+    """Where abs() and the maximum have no derivative; of both sides there it is the same."""
+    loss = FocalLoss("binary", gamma=gamma, label_smoothing=smoothing)
+    t, zero = torch.full((1, 1), target).double(), torch.zeros((1, 1)).double()
+    found = torch.autograd.functional.hessian(lambda z: loss(z, t), zero)
+    assert found.item() == pytest.approx(SECOND_AT_ZERO[gamma], rel=1e-12)
 
 
 @pytest.mark.parametrize("loss", [DiceLoss("multiclass"), CrossEntropyLoss("multiclass")], ids=repr)

@@ -9,6 +9,7 @@ import pytest
 from xploss import CrossEntropyLoss, DiceLoss, Loss, LovaszLoss
 
 from .cases import LOSSES, draw
+from .test_tiles import set_tiles
 
 TAKEN = [
     loss
@@ -38,8 +39,12 @@ def test_recipes(torch: Any, loss: Loss) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("loss", TAKEN, ids=repr)
-def test_operations_of_each_loss(torch: Any, loss: Loss, dtype: str) -> None:
-    """With weights and ignored pixels; a second shape makes the first axis a symbol."""
+def test_operations_of_each_loss(
+    torch: Any, monkeypatch: pytest.MonkeyPatch, loss: Loss, dtype: str
+) -> None:
+    """With weights and ignored pixels, in tiles; a second shape makes the first axis a symbol."""
+    set_tiles(monkeypatch, 8)
+    monkeypatch.setattr("xploss.losses.lovasz.SMALL", 0)
     graphs: list[Any] = []
 
     def kept(graph: Any, _: Any) -> Any:

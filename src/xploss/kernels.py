@@ -121,8 +121,8 @@ class Kernels(Histograms):
         """2t − 1."""
         return 2 * t - 1
 
-    def bent(self, kept: Array | None) -> Array | None:
-        """exp(−abs(z)), from what `sigmoid` gives beside the sigmoid."""
+    def bent(self, kept: Array) -> Array | None:
+        """exp(−abs(z)), from what `sigmoid` gives beside the sigmoid; None if that is no help."""
         return kept
 
     def cost_of_margin(
@@ -141,10 +141,19 @@ class Kernels(Histograms):
             return self.sigmoid(-margin)[0]
         return self.xp.where(margin > 0, kept, self.xp.ones_like(kept)) / (1 + kept)
 
+    def log_sides(self, z: Array) -> tuple[Array, Array]:
+        """The logarithms of the sigmoid of finite logits and of 1 minus it."""
+        # −log of the larger side is shared
+        cost, _ = self.cost_of_margin(self.xp.abs(z))
+        return self.minimum(z, 0.0) - cost, self.minimum(-z, 0.0) - cost
+
     def pull_cost(
         self, margin: Array, slope: Array, kept: Array | None, place: Array | None = None
     ) -> Array:
-        """slope·sigmoid(−margin), as `miss` gives it; in `place`, or else where the slope was."""
+        """slope·sigmoid(−margin), as `miss` gives it.
+
+        The result may be in `place`, or where the slope was.
+        """
         return self.miss(margin, kept) * slope
 
     def add_to(self, x: Array, y: Array) -> Array:

@@ -23,7 +23,7 @@ class Sigmoid(Activation):
     """
 
     _kept: Array | None = None
-    """What the sigmoid gives beside p, if p has been asked for or is kept from the way there."""
+    """What the backend's `sigmoid` gives beside p, once p has been asked for, or from `room`."""
 
     def __post_init__(self) -> None:
         if self.ready:
@@ -69,17 +69,16 @@ class Sigmoid(Activation):
         return self.backend.minimum(self.backend.maximum(self.x, -most), most)
 
     @lazy
-    def _bend(self) -> Array:
-        """−log of the sigmoid of abs(z), which both sides share."""
-        return self.backend.cost_of_margin(self.backend.xp.abs(self._finite))[0]
+    def _logs(self) -> tuple[Array, Array]:
+        return self.backend.log_sides(self._finite)
 
-    @lazy
+    @property
     def log_p(self) -> Array:
-        return self.backend.minimum(self._finite, 0.0) - self._bend
+        return self._logs[0]
 
-    @lazy
+    @property
     def log_q(self) -> Array:
-        return self.backend.minimum(-self._finite, 0.0) - self._bend
+        return self._logs[1]
 
     def pull(self, reading: Reading, place: Array | None = None) -> Array:
         """Dz = p·q·g + q·r − p·r', with g, r and r' the slopes by p, log p and log q.
@@ -90,7 +89,7 @@ class Sigmoid(Activation):
         g = summed(s.p_class, s.p)
         if g is not None and self._kept is None:
             _ = self.p
-        if s.log_p_true is not None:
+        if s.log_p_true is not None or s.p_true is not None:
             # before what is kept is used up
             pulled = self._pull_true(reading, place if g is None else None)
         if g is not None:
@@ -110,7 +109,8 @@ class Sigmoid(Activation):
         kept = self._bent if kept is None else kept
         if s.p_true is not None:
             away = b.multiply(margin, b.constant(-1.0, margin))
-            by_truth = b.add_to(b.pull_cost(away, s.p_true, kept), by_truth)
+            by_truth = _added(b, b.pull_cost(away, s.p_true, kept), by_truth)
+        assert by_truth is not None
         return b.pull_cost(margin, b.multiply(reading.signed, by_truth), kept, place)
 
 

@@ -30,8 +30,8 @@ class Softmax(Activation):
 
     @lazy
     def _parts(self) -> tuple[Array, Array, Array]:
-        """The exponentials of the logits, their shift, and their sum."""
-        if not self.ready:
+        """The exponentials of the logits, or p once it is known, their shift, and their sum."""
+        if self._p is None:
             return self.backend.exponentials(self.x, self.room)
         xp = self.backend.xp
         # the largest p is 1/Σ

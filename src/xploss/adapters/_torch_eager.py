@@ -149,8 +149,8 @@ class DeviceBackend(EagerBackend):
     def _fresh(self, like: Array, dtype: Dtype | None = None) -> Array:
         return torch.empty(like.shape, dtype=dtype or like.dtype, device=like.device)
 
-    def _exp(self, x: Array, sign: float = 1.0) -> Array:
-        return (x if sign == 1.0 else x.mul_(sign)).exp_()
+    def _exp(self, x: Array) -> Array:
+        return x.exp_()
 
     def empty_like(self, x: Array) -> Array:
         return torch.empty_like(x)

@@ -122,6 +122,10 @@ class TorchBackend(Backend):
     ) -> tuple[Array, Array | None]:
         return -torch.nn.functional.logsigmoid(margin), None
 
+    def log_sides(self, z: Array) -> tuple[Array, Array]:
+        # the shared logarithm of the standard way has no second derivative at 0
+        return torch.nn.functional.logsigmoid(z), torch.nn.functional.logsigmoid(-z)
+
     def locate(self, labels: Array, classes: int, known: bool) -> Place:
         if known:
             return Place(labels, None)

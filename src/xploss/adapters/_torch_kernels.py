@@ -12,6 +12,7 @@ from ..histograms import ABOVE_ONE, TINY
 from ._torch_lookups import EagerLookUps
 
 LOG2_E = math.log2(math.e)
+"""For exp2 in place of exp, half of whose time it takes; it rounds x, and errs by abs(x) ulp."""
 
 
 class EagerKernels(EagerLookUps):
@@ -26,10 +27,9 @@ class EagerKernels(EagerLookUps):
     def over_total(self, x: Array, total: Array, place: Array | None = None) -> Array:
         return torch.div(x, total, out=self._fresh(x) if place is None else place)
 
-    def _exp(self, x: Array, sign: float = 1.0) -> Array:
-        """exp(sign·x), in the place of x."""
-        # torch's exp2 takes half the time of its exp
-        return x.mul_(sign * LOG2_E).exp2_()
+    def _exp(self, x: Array) -> Array:
+        """exp(x), in its place."""
+        return x.mul_(LOG2_E).exp2_()
 
     def log_total(self, total: Array) -> Array:
         return torch.log(total, out=self._fresh(total))
@@ -85,17 +85,16 @@ class EagerKernels(EagerLookUps):
             p, p, -1.0, limit, grad_input=self._fresh(p)
         )
 
-    def bent(self, kept: Array | None) -> Array | None:
+    def bent(self, kept: Array) -> Array | None:
         # what is kept is p: the exponential is to be had for less anew
         return None
 
     def cost_of_margin(
         self, margin: Array, bent: Array | None = None
     ) -> tuple[Array, Array | None]:
-        if bent is None:
-            bent = self._exp(torch.abs(margin, out=self._fresh(margin)), -1.0)
-        cost = torch.log1p(bent, out=self._fresh(bent))
-        return cost.sub_(torch.clamp(margin, max=0, out=self._fresh(margin))), bent
+        e = torch.abs(margin, out=self._fresh(margin)).mul_(-LOG2_E).exp2_()
+        cost = torch.log1p(e, out=self._fresh(e))
+        return cost.sub_(torch.clamp(margin, max=0, out=self._fresh(margin))), e
 
     def miss(self, margin: Array, kept: Array | None) -> Array:
         one = margin.new_ones(()).expand(margin.shape)

@@ -85,8 +85,7 @@ class NumpyBackend(FlatBackend):
         lesser = np.divide(e, 1 + e, out=e if room is None else room)
         return _of_lesser(lesser, z > 0), lesser
 
-    def bent(self, kept: Array | None) -> Array | None:
-        assert kept is not None
+    def bent(self, kept: Array) -> Array | None:
         return kept / (1 - kept)
 
     def cost_of_margin(
