@@ -220,6 +220,23 @@ def test_two_classes_that_nearly_tie(xp: Library, dtype: str, classes: int) -> N
             np.testing.assert_allclose(float(value), len(steps) * log(2) / 4, rtol=1e-5)
 
 
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0, 3.5])
+@pytest.mark.parametrize("mode", ["binary", "multiclass"])
+def test_gradient_of_a_pixel_that_is_infinitely_wrong(xp: Library, mode: Any, gamma: float) -> None:
+    """There (1 - p)^γ is 1 and p·log p is 0, so that focal loss falls as cross-entropy does."""
+    z = np.array([[[0.5, 1.0, -2.0], [0.1, -np.inf, 3.0]]])
+    t = np.array([[1, 1, 1]]) if mode == "multiclass" else np.array([[[0, 1, 0], [0, 1, 1]]])
+    call = xp.asarray(z), xp.asarray(t)
+    focal, entropy = FocalLoss(mode, gamma=gamma), CrossEntropyLoss(mode)
+    value, gradient = focal.value_and_grad(*call)
+    expected = xp.to_numpy(entropy.value_and_grad(*call)[1])
+    found = xp.to_numpy(gradient)
+    wrong = (..., 1) if mode == "multiclass" else (0, 1, 1)
+    np.testing.assert_allclose(found[wrong], expected[wrong], rtol=1e-12)
+    assert np.isfinite(found).all()
+    assert float(value) == np.inf
+
+
 @dataclass(frozen=True, repr=False)
 class MissLoss(CrossEntropyLoss):
     """The mean of 1 − p of the truth: a loss of one's own, by p of the truth alone."""

@@ -211,7 +211,8 @@ class Kernels(Histograms):
 
     def sum_classes(self, values: Array, truth: Any, classes: int, dtype: Dtype) -> Array:
         """Σ values (k, 1, m) of the pixels of each label, (k, C)."""
-        return self.add_pixels(self.xp.astype(truth, values.dtype) * values, dtype)
+        # not by a product, which infinite values would spoil for all classes
+        return self.add_pixels(self.xp.where(truth, values, self.xp.zeros_like(values)), dtype)
 
     def count_classes(self, truth: Any, classes: int) -> Array:
         """The number of pixels of each label, (k, C), in integers."""

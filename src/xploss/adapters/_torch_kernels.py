@@ -9,6 +9,7 @@ import torch
 
 from .._xp import Array, Dtype
 from ..histograms import ABOVE_ONE, TINY
+from ..kernels import Kernels
 from ._torch_lookups import EagerLookUps
 
 LOG2_E = math.log2(math.e)
@@ -95,6 +96,9 @@ class EagerKernels(EagerLookUps):
         e = torch.abs(margin, out=self._fresh(margin)).mul_(-LOG2_E).exp2_()
         cost = torch.log1p(e, out=self._fresh(e))
         return cost.sub_(torch.clamp(margin, max=0, out=self._fresh(margin))), e
+
+    # nothing here is differentiated, so that both sides may share their logarithm
+    log_sides = Kernels.log_sides
 
     def miss(self, margin: Array, kept: Array | None) -> Array:
         one = margin.new_ones(()).expand(margin.shape)

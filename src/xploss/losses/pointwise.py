@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ..backend import Backend
     from ..reading import Reading
 
+HUGE = 1e30
+"""More than any cost that is finite but for logits beyond it."""
+
 
 @dataclass(frozen=True, repr=False)
 class PointwiseLoss(Term):
@@ -203,17 +206,19 @@ def _focal(
     """F = q^γ·c, its derivative by c, q^γ, and that by q over γ, q^(γ−1)·c; c = −log(1 − q).
 
     For γ < 1 the latter is q^γ·(c/q): where q is 0 the quotient is 1, and the derivative of a
-    saturated pixel stays finite. For γ = 0 they are 1 and 0, given as None.
+    saturated pixel stays finite. It is multiplied by p = 1 − q later, and bounded, so that an
+    infinite cost, whose p is 0, adds 0 to the gradient. For γ = 0 they are 1 and 0, given as None.
     """
     xp = backend.xp
     if not focus:
         return cost, None, None
+    bounded = backend.minimum(cost, HUGE)
     if focus >= 1.0:
         lower = q if focus == 2.0 else q ** (focus - 1)
-        inner = cost if focus == 1.0 else backend.multiply(lower, cost)
+        inner = bounded if focus == 1.0 else backend.multiply(lower, bounded)
         power = q if focus == 1.0 else backend.multiply(lower, q)
-        return backend.multiply(q, inner), power, inner
+        return backend.multiply(power, cost), power, inner
     power = q**focus
     some = q > 0
-    ratio = xp.where(some, cost / xp.where(some, q, xp.ones_like(q)), xp.ones_like(q))
+    ratio = xp.where(some, bounded / xp.where(some, q, xp.ones_like(q)), xp.ones_like(q))
     return power * cost, power, power * ratio
