@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 ABOVE_ONE = 1 + 2.0**-23
 """The number after 1 in float32."""
+MARGIN = 0.3125
+"""What is left free of the last bin, so that no rounding places an error beyond it."""
 TINY = 1e-30
 """Keeps square roots away from 0 and from denormal numbers, where some processors are slow."""
 
@@ -21,31 +23,24 @@ class Histograms(Library):
     """What a histogram of errors is made of and read by."""
 
     def place_errors(
-        self, errors: Array, bins: int, hinge: bool, room: Array | None = None
+        self,
+        errors: Array,
+        bins: int,
+        hinge: bool,
+        truth: Array | None = None,
+        room: Array | None = None,
     ) -> Array:
-        """The place of errors in [0, bins]: by the square root of the odds e/(1 − e).
+        """The place of errors in [0, bins), or beyond, in [bins, 2·bins), where the truth is 1.
 
-        The bins are fine near 0 and 1, where trained predictions are, and 2/bins wide at 1/2.
-        The odds of a hinge error are the error itself, so that the bins cover [0, ∞), and its
-        place is 0 where it is 0. It may be in `room`.
+        It goes by the square root of the odds e/(1 − e): the bins are fine near 0 and 1, where
+        trained predictions are, and 2/bins wide at 1/2. The odds of a hinge error are the error
+        itself, so that the bins cover [0, ∞). It may be in `room`.
         """
-        xp = self.xp
-        if hinge:
-            some = errors > 0
-            root = xp.sqrt(xp.where(some, errors, xp.ones_like(errors)))
-            root = xp.where(some, root, xp.zeros_like(root))
-        else:
-            root = xp.sqrt(errors / (ABOVE_ONE - errors) + TINY)
-        # bins·root/(root + 1), also where that is infinite
-        return bins - bins / (root + 1)
-
-    def positive(self, x: Array) -> Array:
-        """1 where `x` is above 0, else 0."""
-        return self.xp.astype(x > 0, x.dtype)
-
-    def within(self, place: Array, whole: Array) -> Array:
-        """What is left of a place, which may be used up, beyond its whole part."""
-        return place - self.xp.astype(whole, place.dtype)
+        odds = errors if hinge else errors / (ABOVE_ONE - errors)
+        width = bins - MARGIN
+        # width·root/(root + 1), also where that is infinite
+        place = width - width / (self.xp.sqrt(odds + TINY) + 1)
+        return place if truth is None else place + bins * truth
 
     def whole_part(self, x: Array, most: int) -> Array:
         """Numbers of at least 0 as integers of at most `most`; NaN as any of them."""
@@ -91,15 +86,11 @@ class Histograms(Library):
         xp = self.xp
         return xp.take(xp.concat([xp.zeros_like(x[:1]), self.running_sum(x)]), ends)
 
-    def look_up_lines(self, lines: Array, index: Array, within: Array) -> Array:
-        """Start + rise·within of the line of each flat index, of a table (..., 2) of both.
-
-        `within` may be used up.
-        """
+    def look_up(self, table: Array, index: Array, place: Array | None = None) -> Array:
+        """What the table holds at each flat index. It may be in `place`."""
         xp = self.xp
-        found = xp.take(xp.reshape(lines, (-1, 2)), xp.reshape(index, (-1,)), axis=0)
-        start, rise = (xp.reshape(found[:, side], index.shape) for side in (0, 1))
-        return start + rise * within
+        found = xp.take(xp.reshape(table, (-1,)), xp.reshape(index, (-1,)))
+        return xp.reshape(found, index.shape)
 
     def running_sum(self, x: Array, dtype: Dtype | None = None) -> Array:
         """The sums of the first elements along the last axis."""

@@ -205,8 +205,12 @@ class Kernels(Histograms):
         """`x` (k, C, m) plus `values` (k, 1, m) at each pixel's label; `x` may be reused."""
         return x + self.xp.astype(truth, x.dtype) * values
 
+    def copied(self, x: Array) -> Array:
+        """`x`, or a copy of it where `put_at` works in place."""
+        return x
+
     def put_at(self, x: Array, truth: Any, values: Array) -> Array:
-        """`x` (k, C, m) with `values` (k, 1, m) at each pixel's label."""
+        """`x` (k, C, m) with `values` (k, 1, m) at each pixel's label; `x` may be reused."""
         return self.xp.where(truth, values, x)
 
     def sum_classes(self, values: Array, truth: Any, classes: int, dtype: Dtype) -> Array:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ._xp import Array, Dtype
+    from ._xp import Array, Dtype, Namespace
     from .backend import Backend
     from .loss import Loss, Term
     from .walk import Measured
@@ -38,7 +38,7 @@ def score_term(
             terms = terms @ xp.permute_dims(_selection(scorer, term, arrays[0]), (1, 0))
         value = terms if term.per_sample else terms[0, :]
     scale = share * factor
-    return Scored(value * factor, tuple(slope * _expand(scale, slope) for slope in slopes))
+    return Scored(value * factor, tuple(slope * _expand(xp, scale, slope) for slope in slopes))
 
 
 def scale_slopes(
@@ -54,7 +54,7 @@ def scale_slopes(
     cot = cot if term.per_sample else cot[None, :]
     if term.classes is not None and cot.shape[1] == len(term.classes):
         cot = cot @ _selection(scorer, term, slopes[0])
-    return tuple(slope * _expand(cot, slope) for slope in slopes)
+    return tuple(slope * _expand(scorer.xp, cot, slope) for slope in slopes)
 
 
 def add_values(loss: Loss, parts: Sequence[Array]) -> Array:
@@ -68,9 +68,9 @@ def add_values(loss: Loss, parts: Sequence[Array]) -> Array:
     return sum(parts[1:], start=parts[0])
 
 
-def _expand(scale: Array, slope: Array) -> Array:
-    """(R, C) with trailing axes of length 1, to multiply (R, C, ...)."""
-    return scale[(..., *([None] * (slope.ndim - 2)))]
+def _expand(xp: Namespace, scale: Array, slope: Array) -> Array:
+    """(R, C) with trailing axes of length 1, to multiply (R, C, ...) in its own dtype."""
+    return xp.astype(scale, slope.dtype, copy=False)[(..., *([None] * (slope.ndim - 2)))]
 
 
 def _selection(backend: Backend, term: Term, like: Array) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..backend import Backend
 
@@ -51,8 +51,8 @@ class FlatBackend(Backend):
     def take_at(self, x: Array, truth: Place) -> Array:
         samples, pixels = truth.index.shape
         if x.shape[2] == pixels and x.shape[0] == samples:
-            whole = x.flags.c_contiguous
-            taken = x.reshape(-1).take(truth.flat) if whole else x[self._places(truth)]
+            line, place = self._on_a_line(x, truth)
+            taken = line.take(place) if line.ndim == 1 else line[place]
         elif x.shape[0] == 1:
             taken = x[0, :, 0].take(truth.index)
         else:
@@ -60,26 +60,27 @@ class FlatBackend(Backend):
         return truth.only_known(taken[:, None, :])
 
     def add_at(self, x: Array, truth: Place, values: Array) -> Array:
-        values = truth.only_known(values)[:, 0, :]
-        if x.flags.c_contiguous:
-            x.reshape(-1)[truth.flat] += values
-        else:
-            x[self._places(truth)] += values
+        line, place = self._on_a_line(x, truth)
+        line[place] += truth.only_known(values)[:, 0, :]
         return x
 
-    def _places(self, truth: Place) -> tuple[Array, Array, Array]:
-        """The indices of the truth in a tile (k, C, m) that is not in one piece."""
-        samples, pixels = truth.index.shape
-        return self.xp.arange(samples)[:, None], truth.index, self.xp.arange(pixels)
+    def copied(self, x: Array) -> Array:
+        return x.copy(order="C")
 
     def put_at(self, x: Array, truth: Place, values: Array) -> Array:
-        out = x.copy(order="C")
-        flat, new = truth.flat, values[:, 0, :]
+        line, place = self._on_a_line(x, truth)
+        new = values[:, 0, :]
         if truth.known is not None:
-            known = truth.known[:, 0, :]
-            flat, new = flat[known], new[known]
-        out.reshape(-1)[flat] = new
-        return out
+            new = self.xp.where(truth.known[:, 0, :], new, line[place])
+        line[place] = new
+        return x
+
+    def _on_a_line(self, x: Array, truth: Place) -> tuple[Array, Any]:
+        """A tile (k, C, m), flat if it is in one piece, and where each pixel's label is there."""
+        if x.flags.c_contiguous:
+            return x.reshape(-1), truth.flat
+        samples, pixels = truth.index.shape
+        return x, (self.xp.arange(samples)[:, None], truth.index, self.xp.arange(pixels))
 
     def sum_classes(self, values: Array, truth: Place, classes: int, dtype: Dtype) -> Array:
         samples = truth.index.shape[0]
@@ -91,12 +92,6 @@ class FlatBackend(Backend):
         samples = truth.index.shape[0]
         counts = self.xp.bincount(truth.bins, minlength=samples * (classes + 1))
         return counts.reshape(samples, classes + 1)[:, :classes]
-
-    def look_up_lines(self, lines: Array, index: Array, within: Array) -> Array:
-        # start and rise are found as one complex number
-        pairs = lines.view(self.xp.result_type(lines.dtype, self.xp.complex64)).reshape(-1)
-        found = pairs.take(index)
-        return found.real + found.imag * within
 
     def histogram(
         self,

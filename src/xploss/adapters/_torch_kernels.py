@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import torch
 
 from .._xp import Array, Dtype
-from ..histograms import ABOVE_ONE, TINY
+from ..histograms import ABOVE_ONE, MARGIN, TINY
 from ..kernels import Kernels
 from ._torch_lookups import EagerLookUps
+
+_number = lru_cache(maxsize=64)(torch.tensor)
+"""A number as a tensor: making one anew costs more than adding two short arrays."""
 
 LOG2_E = math.log2(math.e)
 """For exp2 in place of exp, half of whose time it takes; it rounds x, and errs by abs(x) ulp."""
@@ -18,6 +22,11 @@ LOG2_E = math.log2(math.e)
 
 class EagerKernels(EagerLookUps):
     """What is computed in place."""
+
+    def constant(self, values: Any, like: Array) -> Array:
+        if isinstance(values, float):
+            return _number(values, dtype=like.dtype, device=like.device)
+        return super().constant(values, like)
 
     def exponentials(self, z: Array, room: Array | None = None) -> tuple[Array, Array, Array]:
         shift = torch.amax(z, 1, keepdim=True, out=self._fresh(z[:, :1]))
@@ -133,29 +142,32 @@ class EagerKernels(EagerLookUps):
         return torch.add(t, t, out=self._fresh(t)).sub_(1)
 
     def place_errors(
-        self, errors: Array, bins: int, hinge: bool, room: Array | None = None
+        self,
+        errors: Array,
+        bins: int,
+        hinge: bool,
+        truth: Array | None = None,
+        room: Array | None = None,
     ) -> Array:
         root = self._fresh(errors) if room is None else room
-        tiny, above, most = (errors.new_tensor(x) for x in (TINY, ABOVE_ONE, bins))
+        tiny, above = self.constant(TINY, root), self.constant(ABOVE_ONE, root)
+        width = self.constant(bins - MARGIN, root)
         if hinge:
-            torch.sqrt(errors, out=root)
+            torch.add(errors, tiny, out=root)
         else:
-            away = torch.sub(above, errors, out=root)
-            torch.addcdiv(tiny, errors, away, out=root).sqrt_()
-        return torch.sub(most, root.add_(1).reciprocal_(), alpha=bins, out=root)
+            torch.addcdiv(tiny, errors, torch.sub(above, errors, out=root), out=root)
+        root.sqrt_().add_(1)
+        if truth is None:
+            return torch.sub(width, root.reciprocal_(), alpha=bins - MARGIN, out=root)
+        most = torch.add(width, truth, alpha=bins, out=self._fresh(truth))
+        return torch.addcdiv(most, width, root, value=-1, out=root)
 
     def hinge(self, z: Array, t: Array) -> Array:
         signed = self.signed(t)
         return torch.addcmul(z.new_ones(()), signed, z, value=-1, out=signed).relu_()
 
-    def positive(self, x: Array) -> Array:
-        return torch.sign(x, out=self._fresh(x))
-
     def whole_part(self, x: Array, most: int) -> Array:
         return self._converted(x, torch.int32).clamp_(0, most)
-
-    def within(self, place: Array, whole: Array) -> Array:
-        return place.sub_(whole)
 
     def sum_pixels(self, x: Array, weight: Array | None, dtype: Dtype) -> Array:
         # the float32 sum over adjacent pixels is a cascade: its error does not grow with them

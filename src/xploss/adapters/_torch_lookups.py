@@ -54,6 +54,9 @@ class EagerLookUps(TorchBackend):
     def _converted(self, x: Array, dtype: Dtype) -> Array:
         return self._fresh(x, dtype).copy_(x)
 
+    def copied(self, x: Array) -> Array:
+        return self._converted(x, x.dtype)
+
     def concrete(self, x: Array) -> bool:
         return True
 
@@ -97,9 +100,12 @@ class EagerLookUps(TorchBackend):
                 samples = torch.arange(x.shape[0], device=x.device)
                 start = start + sample * samples[:, None, None]
             out = self._fresh(index)
-            truth.flat[strides] = torch.add(start, index, alpha=label, out=out)
+            truth.flat[strides] = torch.add(start, index, alpha=label, out=out).view(-1)
+        place = truth.flat[strides]
+        if x.is_contiguous():
+            return x.view(-1), place
         length = 1 + sum((n - 1) * stride for n, stride in zip(x.shape, strides, strict=True))
-        return x.as_strided((length,), (1,)), truth.flat[strides].view(-1)
+        return x.as_strided((length,), (1,)), place
 
     def histogram(
         self,
@@ -125,37 +131,29 @@ class EagerLookUps(TorchBackend):
         bins = torch.from_numpy(np.empty(min(len(flat), _RUN), np.int64))
         pairs = torch.from_numpy(np.ones(len(bins), np.complex128))
         sizes, totals = pairs.real, pairs.imag
-        for first in range(0, len(flat), _RUN):
-            count = min(_RUN, len(flat) - first)
-            totals[:count].copy_(value.narrow(0, first, count))
-            if weight is not None:
-                sizes[:count].copy_(weight.narrow(0, first, count))
-            own = bins[:count].copy_(flat.narrow(0, first, count))
-            sums.scatter_add_(0, own, pairs[:count])
+        runs = [x.split(_RUN) for x in (flat, value, *(() if weight is None else (weight,)))]
+        for own, errors, *weights in zip(*runs, strict=True):
+            count = own.shape[0]
+            if count < bins.shape[0]:
+                bins, pairs, sizes, totals = (x[:count] for x in (bins, pairs, sizes, totals))
+            totals.copy_(errors)
+            for w in weights:
+                sizes.copy_(w)
+            sums.scatter_add_(0, bins.copy_(own), pairs)
         return held
 
-    def look_up_lines(self, lines: Array, index: Array, within: Array) -> Array:
-        # start and rise are found as one number of twice the bits
-        kind = torch.float64 if lines.dtype == torch.float32 else torch.complex128
-        table, flat, along = lines.view(kind).view(-1), index.reshape(-1), within.reshape(-1)
-        found = self._fresh(index, lines.dtype)
-        out = found.view(-1)
-        pairs = torch.from_numpy(np.empty(min(len(flat), _RUN), NUMPY_DTYPES[kind]))
-        for first in range(0, len(flat), _RUN):
-            count = min(_RUN, len(flat) - first)
-            own, place = pairs[:count], out.narrow(0, first, count)
-            torch.index_select(table, 0, flat.narrow(0, first, count), out=own)
-            start, rise = own.view(lines.dtype).view(count, 2).unbind(1)
-            torch.addcmul(start, rise, along.narrow(0, first, count), out=place)
-        return found
+    def look_up(self, table: Array, index: Array, place: Array | None = None) -> Array:
+        if place is None or not place.is_contiguous():
+            place = self._fresh(index, table.dtype)
+        torch.index_select(table.view(-1), 0, index.view(-1), out=place.view(-1))
+        return place
 
     def put_at(self, x: Array, truth: Place, values: Array) -> Array:
+        line, place = self._on_a_line(x, truth)
         if truth.known is not None:
-            return super().put_at(x, truth, values)
-        put = self._converted(x, x.dtype)
-        line, place = self._on_a_line(put, truth)
+            values = torch.where(truth.known, values, line[place].view(values.shape))
         line.scatter_(0, place, values.reshape(-1))
-        return put
+        return x
 
     def sum_classes(self, values: Array, truth: Place, classes: int, dtype: Dtype) -> Array:
         held = self.cast(truth.only_known(values), dtype).reshape(-1)

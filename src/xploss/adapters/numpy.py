@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _xp
-from ..histograms import ABOVE_ONE, TINY
+from ..histograms import ABOVE_ONE, MARGIN, TINY
 from ..threads import CALMING, Workers, default_count
 from ._flat import FlatBackend
 
@@ -146,18 +146,30 @@ class NumpyBackend(FlatBackend):
         return np.clip(whole, 0, most, out=whole)
 
     def place_errors(
-        self, errors: Array, bins: int, hinge: bool, room: Array | None = None
+        self,
+        errors: Array,
+        bins: int,
+        hinge: bool,
+        truth: Array | None = None,
+        room: Array | None = None,
     ) -> Array:
+        kind, width = errors.dtype.type, bins - MARGIN
         if hinge:
-            root = np.sqrt(errors, out=room)
+            root = np.add(errors, kind(TINY), out=room)
         else:
-            root = np.subtract(errors.dtype.type(ABOVE_ONE), errors, out=room)
+            root = np.subtract(kind(ABOVE_ONE), errors, out=room)
             np.divide(errors, root, out=root)
-            root += TINY
-            np.sqrt(root, out=root)
+            root += kind(TINY)
+        np.sqrt(root, out=root)
         root += 1
-        np.divide(bins, root, out=root)
-        return np.subtract(bins, root, out=root)
+        np.divide(kind(width), root, out=root)
+        np.subtract(kind(width), root, out=root)
+        if truth is not None:
+            root += kind(bins) * truth
+        return root
+
+    def look_up(self, table: Array, index: Array, place: Array | None = None) -> Array:
+        return table.reshape(-1).take(index)
 
     def unsort(self, x: Array, order: Array) -> Array:
         out = np.empty_like(x)

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from .. import parameters
 from ..loss import Term
-from ._lovasz_bins import tables, weights_of_bins
+from ._lovasz_bins import table, weights_of_bins
 from ._lovasz_order import weights_of_order
 from .region import share_of_classes
 
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from ..backend import Backend
     from ..reading import Reading
 
-CHUNK = 1 << 15
+CHUNK = 1 << 13
 """Classes are scored together as long as they have no more bins than this."""
+MOST = 1 << 19
+"""The most bins: with more, a place in float32 would not tell them apart."""
 SMALL = 1 << 14
 """Up to so many pixels per class, sorting costs no more than a histogram, and is exact."""
 
@@ -51,7 +54,7 @@ class LovaszLoss(Term):
         ``"sort"`` is exact. ``"histogram"`` counts and adds the errors in bins, in time linear
         in the pixels; its statistics add over tiles, batches and ranks.
     bins : int, optional
-        The bins of the histogram, at least 2; 8192 for probability errors and 16384 for hinge
+        The bins of the histogram, at least 2; 8192 for probability errors and 20480 for hinge
         errors by default.
 
     Notes
@@ -94,8 +97,8 @@ class LovaszLoss(Term):
         parameters.choice("method", self.method, ("histogram", "sort"))
         if self.bins is not None:
             self._set("bins", parameters.integer("bins", self.bins))
-            if not 2 <= self.bins <= 1 << 24:
-                raise ValueError(f"bins is {self.bins}; expected 2 to {1 << 24}")
+            if not 2 <= self.bins <= MOST:
+                raise ValueError(f"bins is {self.bins}; expected 2 to {MOST}")
             if self.method == "sort":
                 raise ValueError(
                     f'bins is {self.bins} and method is "sort", which has none; expected None, or '
@@ -126,7 +129,12 @@ class LovaszLoss(Term):
     @property
     def count(self) -> int:
         """The bins."""
-        return self.bins or (16384 if self.hinge else 8192)
+        return self.bins or (20480 if self.hinge else 8192)
+
+    @property
+    def parts(self) -> int:
+        """The parts of a bin whose derivatives are told apart."""
+        return 8 if self.hinge else 4
 
     def for_size(self, pixels: int) -> Term:
         return replace(self, method="sort", bins=None) if pixels <= SMALL else self
@@ -145,7 +153,7 @@ class LovaszLoss(Term):
             return b.hinge(activation.x, reading.truth)
         if reading.labels is None:
             return b.xp.abs(reading.truth - activation.p)
-        return b.put_at(activation.p, reading.place, 1 - activation.true(reading))
+        return b.put_at(b.copied(activation.p), reading.place, 1 - activation.true(reading))
 
     def measure(
         self,
@@ -157,8 +165,7 @@ class LovaszLoss(Term):
         if self.method == "sort":
             return weights_of_order(self, activation, reading).statistics
         errors = self.errors(activation, reading)
-        place = b.place_errors(errors, self.count, self.hinge, activation.notes)
-        index = self._index(b.whole_part(place, self.count - 1), reading)
+        index = self._index(self._place(activation, reading, errors), reading)
         samples = errors.shape[0] if self.per_image else 1
         shape = (samples, reading.classes, 2, self.count)
         if reading.weight is not None:
@@ -167,22 +174,38 @@ class LovaszLoss(Term):
         weight = reading.weight if reading.weighted else None
         return b.histogram(index, errors, weight, shape, held, reading.accumulator)
 
-    def _index(self, index: Array, reading: Reading) -> Array:
-        """The place of each error in a histogram (R, C, 2, bins), from its bin."""
-        b, xp, bins = reading.backend, reading.backend.xp, self.count
-        samples, classes = index.shape[:2]
-        if 2 * bins * classes * samples >= 1 << 31:
-            index = b.cast(index, xp.int64)
-        if classes > 1:
-            index += 2 * bins * _counting(b, classes, index)[None, :, None]
-        if self.per_image and samples > 1:
-            index += 2 * bins * classes * _counting(b, samples, index)[:, None, None]
+    def _place(
+        self, activation: Activation, reading: Reading, errors: Array | None = None
+    ) -> Array:
+        """The place of each error among the bins of its class, which may be in the notes."""
+        b = reading.backend
+        place = partial(b.place_errors, bins=self.count, hinge=self.hinge)
         if reading.labels is None:
-            foreground = b.cast(reading.truth, index.dtype)
-            foreground *= bins
-            index += foreground
-            return index
-        return b.add_at(index, reading.place, xp.full_like(index[:, :1, :], bins))
+            if errors is None:
+                errors = self.errors(activation, reading)
+            return place(errors, truth=reading.truth, room=activation.notes)
+        rest = 1 - activation.true(reading)
+        return b.put_at(
+            place(activation.p), reading.place, place(rest, truth=b.constant(1.0, rest))
+        )
+
+    def _index(self, place: Array, reading: Reading, parts: int = 1) -> Array:
+        """The flat index of each error in an array (R, C, 2, parts·bins), from its place.
+
+        With several parts to a bin, the place may be used up.
+        """
+        b, bins = reading.backend, self.count * parts
+        samples, classes = place.shape[:2]
+        if parts > 1:
+            place = b.multiply(place, b.constant(float(parts), place), place)
+        index = b.whole_part(place, 2 * bins - 1)
+        if 2 * bins * classes * samples >= 1 << 31:
+            index = b.cast(index, b.xp.int64)
+        if classes > 1:
+            index += _steps(b, classes, 2 * bins, index, (1, -1, 1))
+        if self.per_image and samples > 1:
+            index += _steps(b, samples, 2 * bins * classes, index, (-1, 1, 1))
+        return index
 
     def score(
         self, statistics: tuple[Array, ...], backend: Backend, bits: int
@@ -201,24 +224,26 @@ class LovaszLoss(Term):
                 )
                 for c in range(0, classes, step)
             ]
-            losses, mass, size, lines = (
-                xp.concat(parts, axis=1) for parts in zip(*scores, strict=True)
+            losses, mass, size, found = (
+                parts[0] if len(parts) == 1 else xp.concat(parts, axis=1)
+                for parts in zip(*scores, strict=True)
             )
-            slopes = (lines,)
+            slopes = (found,)
         weights = backend.constant(self.weights(losses.shape[1]), losses)[None, :]
         return losses, share_of_classes(self, weights, mass, size, backend), slopes
 
     def _score_bins(
         self, size: Array, total: Array, *, backend: Backend, bits: int
     ) -> tuple[Array, ...]:
-        """Loss, Σ w·t, Σ w, and the tables of some classes from their bins, (R, C, 2, bins)."""
+        """Loss, Σ w·t, Σ w, and the table of some classes from their bins, (R, C, 2, bins)."""
         xp = backend.xp
         size = xp.astype(size, total.dtype)
         mean, rise = weights_of_bins(size, backend)
         loss = xp.sum(mean * total, axis=(2, 3))
         mass = xp.sum(size[:, :, 1, :], axis=2)
         valid = mass + xp.sum(size[:, :, 0, :], axis=2)
-        return loss, mass, valid, tables(size, total, mean, rise, backend, bits, self.hinge)
+        slopes = table(size, total, mean, rise, backend, bits, self.hinge, self.parts)
+        return loss, mass, valid, slopes
 
     def pull(self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]) -> None:
         b = reading.backend
@@ -228,15 +253,12 @@ class LovaszLoss(Term):
         else:
             place = activation.notes if activation.ready else None
             if place is None:
-                place = b.place_errors(self.errors(activation, reading), self.count, self.hinge)
-            costs = b.positive(place) if self.hinge else None
-            whole = b.whole_part(place, self.count - 1)
-            within = b.within(place, whole)
-            slope = b.look_up_lines(slopes[0], self._index(whole, reading), within)
-            if costs is not None:
-                slope = b.multiply(slope, costs, slope)
+                place = self._place(activation, reading)
+            slope = b.look_up(slopes[0], self._index(place, reading, self.parts), place)
         reading.slopes.add("z" if self.hinge else "p", slope)
 
 
-def _counting(backend: Backend, length: int, like: Array) -> Array:
-    return backend.xp.arange(length, dtype=like.dtype, device=backend.device(like))
+def _steps(b: Backend, count: int, step: int, like: Array, shape: tuple[int, ...]) -> Array:
+    """0, step, and so on, `count` of them, in `shape`."""
+    steps = b.xp.arange(0, count * step, step, dtype=like.dtype, device=b.device(like))
+    return b.xp.reshape(steps, shape)
