@@ -269,6 +269,58 @@ def test_ties_do_not_change_the_value(xp: Library) -> None:
     np.testing.assert_allclose(values, values[0], rtol=1e-14)
 
 
+def test_equal_errors_share_their_weight_in_a_histogram(xp: Library) -> None:
+    """Whatever their place in a bin: the mean of foreground first and background first."""
+    rng = np.random.default_rng(21)
+    # no two errors of different sizes, p or 1 - p, are in one bin
+    levels = (np.arange(200) + rng.uniform(0.05, 0.4, 200)) / 200
+    levels[100] = 0.5
+    p = rng.choice(levels.astype(np.float32), (1, 30000))
+    t = (rng.random(p.shape) < 0.3).astype(np.int64)
+    loss = LovaszLoss("binary", from_logits=False, bins=1 << 16)
+    x, y = xp.asarray(p, "float32"), xp.asarray(t)
+    _, gradient = loss.value_and_grad(x, y, statistics=loss.statistics(x, y))
+    found = xp.to_numpy(gradient)[0]
+    p, t = p[0].astype(np.float64), t[0]
+    # as the backends have it: in float32, 1 - p is rounded
+    errors = np.where(t == 1, np.float32(1) - p.astype(np.float32), p)
+    ground, expected = t.sum(), np.empty(len(t))
+    for error in np.unique(errors):
+        tied, above = errors == error, errors > error
+        fore, back = (above & (t == 1)).sum(), (above & (t == 0)).sum()
+        own = (tied & (t == 1)).sum(), (tied & (t == 0)).sum()
+        union = ground + back, ground + back + own[1]
+        rest = ground - fore, ground - fore - own[0]
+        expected[tied & (t == 1)] = -(1 / union[0] + 1 / union[1]) / 2
+        expected[tied & (t == 0)] = (rest[0] + rest[1]) / (2 * union[0] * union[1])
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("bins", [2, 1000, 20480, 1 << 19])
+def test_ends_of_a_histogram(xp: Library, bins: int, dtype: str) -> None:
+    """Hinge errors of 0 and of infinity, on both sides, each in its own end."""
+    t = np.tile([[0, 1]], (1, 50))
+    z = (2 * t - 1) * np.linspace(1, 9, 100)
+    loss = LovaszLoss("binary", bins=bins)
+
+    def both_of(z: np.ndarray) -> tuple[float, np.ndarray]:
+        x, y = xp.asarray(z, dtype), xp.asarray(t)
+        value, gradient = loss.value_and_grad(x, y, statistics=loss.statistics(x, y))
+        return float(value), xp.to_numpy(gradient)[0]
+
+    value, gradient = both_of(z)
+    assert value == 0
+    assert not gradient.any()
+    for pixel, by_logit in ((6, 1 / 51), (7, -1 / 50)):
+        wrong = z.copy()
+        wrong[0, pixel] *= -np.inf
+        value, gradient = both_of(wrong)
+        assert value == np.inf
+        assert gradient[pixel] == pytest.approx(by_logit, rel=0.02)
+        assert not np.delete(gradient, pixel).any()
+
+
 @pytest.mark.parametrize("mode", ["binary", "multiclass"])
 def test_statistics_add(xp: Library, mode: Any) -> None:
     """Histograms of parts add up to that of the whole, in value and in gradient."""
@@ -330,6 +382,7 @@ def test_soft_targets_are_refused(xp: Library) -> None:
         ({"surrogate": "sigmoid"}, ValueError, "surrogate is .sigmoid.; expected one of"),
         ({"bins": 64, "method": "sort"}, ValueError, 'method is "sort", which has none'),
         ({"bins": 1}, ValueError, "bins is 1; expected 2"),
+        ({"bins": 1 << 20}, ValueError, "bins is 1048576; expected 2 to 524288"),
         ({"bins": 64.0}, TypeError, "bins is 64.0; expected an integer"),
         ({"absent": "drop"}, ValueError, "absent is .drop.; expected one of"),
         ({"per_image": None}, TypeError, "per_image is None; expected True or False"),

@@ -96,13 +96,14 @@ class FlatBackend(Backend):
     def histogram(
         self,
         index: Array,
+        shift: int,
         values: Array,
         weight: Array | None,
         shape: tuple[int, ...],
         held: Measured | None,
         dtype: Dtype,
     ) -> Measured:
-        xp, length, flat = self.xp, math.prod(shape), index.reshape(-1)
+        xp, length, flat = self.xp, math.prod(shape), (index >> shift).reshape(-1)
         value, w = values.reshape(-1), None
         if weight is not None:
             w = xp.broadcast_to(weight, values.shape).reshape(-1)

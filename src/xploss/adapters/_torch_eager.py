@@ -74,11 +74,11 @@ class EagerBackend(EagerKernels):
 
     def tile_limit(self, x: Array, size: int, accumulates: bool, entrywise: bool) -> int:
         half: bool = x.element_size() < 4
-        limit = self.tile_elements >> (accumulates or half)
+        limit = self.tile_elements >> half
         if entrywise or size < LARGE:
             return limit
         # the tiles of all threads are to be small beside the array, with what is computed from them
-        return min(limit, size >> 4)
+        return min(limit, size >> (3 if accumulates else 4))
 
     def workers(self, entrywise: bool) -> int:
         # each operation on entries is divided well among torch's own threads
@@ -168,12 +168,12 @@ class DeviceBackend(EagerBackend):
     def place_errors(
         self,
         errors: Array,
-        bins: int,
+        length: int,
         hinge: bool,
         truth: Array | None = None,
         room: Array | None = None,
     ) -> Array:
-        place = TorchBackend.place_errors(self, errors, bins, hinge, truth)
+        place = TorchBackend.place_errors(self, errors, length, hinge, truth)
         return place if room is None else room.copy_(place)
 
 

@@ -59,9 +59,10 @@ class EagerKernels(EagerLookUps):
             held = self.multiply(p, slope)
             mean = torch.sum(held, 1, keepdim=True, out=self._fresh(p[:, :1]))
         else:
+            held = self._fresh(p)
             mean = torch.matmul(slope.permute(0, 2, 1), p, out=self._fresh(p[:, :1]))
         mean = mean if at_truth is None else mean.add_(at_truth)
-        pulled = torch.sub(slope, mean, out=self._fresh(p))
+        pulled = torch.sub(slope, mean, out=held)
         pulled = torch.mul(p, pulled, out=pulled if place is None else place)
         return pulled if at_truth is None else self.add_at(pulled, truth, at_truth)
 
@@ -144,30 +145,31 @@ class EagerKernels(EagerLookUps):
     def place_errors(
         self,
         errors: Array,
-        bins: int,
+        length: int,
         hinge: bool,
         truth: Array | None = None,
         room: Array | None = None,
     ) -> Array:
         root = self._fresh(errors) if room is None else room
         tiny, above = self.constant(TINY, root), self.constant(ABOVE_ONE, root)
-        width = self.constant(bins - MARGIN, root)
+        width = self.constant(length - MARGIN, root)
         if hinge:
             torch.add(errors, tiny, out=root)
         else:
             torch.addcdiv(tiny, errors, torch.sub(above, errors, out=root), out=root)
-        root.sqrt_().add_(1)
-        if truth is None:
-            return torch.sub(width, root.reciprocal_(), alpha=bins - MARGIN, out=root)
-        most = torch.add(width, truth, alpha=bins, out=self._fresh(truth))
-        return torch.addcdiv(most, width, root, value=-1, out=root)
+        root.sqrt_().add_(1).reciprocal_()
+        place = torch.sub(width, root, alpha=length - MARGIN, out=root)
+        return place if truth is None else place.add_(truth, alpha=length)
 
     def hinge(self, z: Array, t: Array) -> Array:
         signed = self.signed(t)
         return torch.addcmul(z.new_ones(()), signed, z, value=-1, out=signed).relu_()
 
     def whole_part(self, x: Array, most: int) -> Array:
-        return self._converted(x, torch.int32).clamp_(0, most)
+        return self.noted(x).copy_(x).clamp_(0, most)
+
+    def noted(self, room: Array) -> Array:
+        return room.view(torch.int32 if room.element_size() == 4 else torch.int64)
 
     def sum_pixels(self, x: Array, weight: Array | None, dtype: Dtype) -> Array:
         # the float32 sum over adjacent pixels is a cascade: its error does not grow with them

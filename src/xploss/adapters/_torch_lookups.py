@@ -110,6 +110,7 @@ class EagerLookUps(TorchBackend):
     def histogram(
         self,
         index: Array,
+        shift: int,
         values: Array,
         weight: Array | None,
         shape: tuple[int, ...],
@@ -139,14 +140,14 @@ class EagerLookUps(TorchBackend):
             totals.copy_(errors)
             for w in weights:
                 sizes.copy_(w)
-            sums.scatter_add_(0, bins.copy_(own), pairs)
+            torch.bitwise_right_shift(own, shift, out=bins)
+            sums.scatter_add_(0, bins, pairs)
         return held
 
-    def look_up(self, table: Array, index: Array, place: Array | None = None) -> Array:
-        if place is None or not place.is_contiguous():
-            place = self._fresh(index, table.dtype)
-        torch.index_select(table.view(-1), 0, index.view(-1), out=place.view(-1))
-        return place
+    def look_up(self, table: Array, index: Array) -> Array:
+        found = self._fresh(index, table.dtype)
+        torch.index_select(table.view(-1), 0, index.reshape(-1), out=found.view(-1))
+        return found
 
     def put_at(self, x: Array, truth: Place, values: Array) -> Array:
         line, place = self._on_a_line(x, truth)

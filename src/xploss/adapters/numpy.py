@@ -141,19 +141,22 @@ class NumpyBackend(FlatBackend):
         return bool(np.all(x * x == x))
 
     def whole_part(self, x: Array, most: int) -> Array:
+        whole = self.noted(x)
         with np.errstate(invalid="ignore"):
-            whole = x.astype(np.int64)
-        return np.clip(whole, 0, most, out=whole)
+            return np.clip(x.astype(whole.dtype), 0, most, out=whole)
+
+    def noted(self, room: Array) -> Array:
+        return room.view(np.int32 if room.itemsize == 4 else np.int64)
 
     def place_errors(
         self,
         errors: Array,
-        bins: int,
+        length: int,
         hinge: bool,
         truth: Array | None = None,
         room: Array | None = None,
     ) -> Array:
-        kind, width = errors.dtype.type, bins - MARGIN
+        kind, width = errors.dtype.type, length - MARGIN
         if hinge:
             root = np.add(errors, kind(TINY), out=room)
         else:
@@ -165,10 +168,10 @@ class NumpyBackend(FlatBackend):
         np.divide(kind(width), root, out=root)
         np.subtract(kind(width), root, out=root)
         if truth is not None:
-            root += kind(bins) * truth
+            root += kind(length) * truth
         return root
 
-    def look_up(self, table: Array, index: Array, place: Array | None = None) -> Array:
+    def look_up(self, table: Array, index: Array) -> Array:
         return table.reshape(-1).take(index)
 
     def unsort(self, x: Array, order: Array) -> Array:

@@ -63,16 +63,16 @@ def table(
     average = total / xp.where(filled, size, xp.ones_like(size))
     narrow = xp.float64 if bits == 64 else xp.float32
     average, mean, rise = (xp.astype(x, narrow, copy=False) for x in (average, mean, rise))
-    place = backend.place_errors(average, bins, hinge)
-    away = xp.arange(bins, dtype=narrow, device=device) - place
+    place = backend.place_errors(average, bins * parts, hinge)
+    away = xp.arange(bins, dtype=narrow, device=device) * parts - place
     away = xp.where(filled, away, xp.zeros_like(away))
     # foreground errors fall as p rises
     sign = backend.constant([1.0, -1.0], mean)[None, None, :, None]
-    mean, rise = mean * sign, rise * sign
-    near, zero = 0.5 / parts + bins * ROUNDING, xp.zeros_like(away)
+    mean, rise = mean * sign, rise * sign / parts
+    near, zero = 0.5 + bins * parts * ROUNDING, xp.zeros_like(away)
     slopes = []
     for part in range(parts):
-        steps = away + (part + 0.5) / parts
+        steps = away + (part + 0.5)
         slopes.append(mean + rise * xp.where(xp.abs(steps) < near, zero, steps))
     if hinge:
         slopes[0] = xp.concat([xp.zeros_like(zero[..., :1]), slopes[0][..., 1:]], axis=-1)
