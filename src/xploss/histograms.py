@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 ABOVE_ONE = 1 + 2.0**-23
 """The number after 1 in float32."""
-MARGIN = 2.5
-"""What is left free before the length, so that no rounding places an error beyond it."""
+MARGIN = 0.3125
+"""What is left free of the last bin, so that no rounding places an error beyond it."""
 TINY = 1e-30
 """Keeps square roots away from 0 and from denormal numbers, where some processors are slow."""
 
@@ -25,54 +25,50 @@ class Histograms(Library):
     def place_errors(
         self,
         errors: Array,
-        length: int,
+        bins: int,
         hinge: bool,
         truth: Array | None = None,
         room: Array | None = None,
     ) -> Array:
-        """The place of errors in [0, length), or beyond, up to 2·length, where the truth is 1.
+        """The place of errors in [0, bins), or in [bins, 2·bins) where the truth is 1.
 
-        It goes by the square root of the odds e/(1 − e), which is fine near 0 and 1, where
-        trained predictions are. The odds of a hinge error are the error itself, so that it
-        may be infinite. It may be in `room`.
+        It goes by the square root of the odds e/(1 − e): the bins are fine near 0 and 1, where
+        trained predictions are, and 2/bins wide at 1/2. The odds of a hinge error are the error
+        itself, so that the bins cover [0, ∞]. It may be in `room`.
         """
         odds = errors if hinge else errors / (ABOVE_ONE - errors)
-        width = length - MARGIN
+        width = bins - MARGIN
         # width·root/(root + 1), also where that is infinite
         place = width - width / (self.xp.sqrt(odds + TINY) + 1)
-        return place if truth is None else place + length * truth
+        return place if truth is None else place + bins * truth
 
     def whole_part(self, x: Array, most: int) -> Array:
-        """Numbers of at least 0 as integers of at most `most`; NaN as any of them.
-
-        They may be in the memory of `x`, from which `noted` gives them back.
-        """
+        """Numbers of at least 0 as integers of at most `most`; NaN as any of them."""
         xp = self.xp
         whole = xp.astype(x, self.index_dtype())
         return xp.clip(whole, 0, most)
 
-    def noted(self, room: Array) -> Array:
-        """The integers that `whole_part` left in `room`: for backends that hold notes."""
-        raise NotImplementedError
+    def within(self, place: Array) -> Array:
+        """What is left of a place, which may be used up, beyond its whole part."""
+        return place - self.xp.floor(place)
 
     def histogram(
         self,
         index: Array,
-        shift: int,
         values: Array,
         weight: Array | None,
         shape: tuple[int, ...],
         held: Measured | None,
         dtype: Dtype,
     ) -> Measured:
-        """The number (or Σ weight) and Σ weight·values of each bin, of `shape`, plus `held`.
+        """The number (or Σ weight) and Σ weight·values of each index, of `shape`, plus `held`.
 
-        The bin is the index without its last `shift` bits. It may be one past the end, and
-        counts nowhere. Numbers have the dtype that `count_dtype` says. By the standard alone:
-        the values are sorted by bin, and running sums differenced.
+        Numbers have the dtype that `count_dtype` says. An index may be one past the end, and
+        counts nowhere. By the standard alone: the values are sorted by index, and running sums
+        differenced.
         """
         xp, length = self.xp, math.prod(shape)
-        flat = xp.reshape(index >> shift, (-1,))
+        flat = xp.reshape(index, (-1,))
         order = xp.argsort(flat)
         edges = xp.arange(length + 1, dtype=flat.dtype, device=self.device(flat))
         ends = xp.searchsorted(xp.take(flat, order), edges)
@@ -94,11 +90,15 @@ class Histograms(Library):
         xp = self.xp
         return xp.take(xp.concat([xp.zeros_like(x[:1]), self.running_sum(x)]), ends)
 
-    def look_up(self, table: Array, index: Array) -> Array:
-        """What the table holds at each flat index."""
+    def look_up_lines(self, lines: Array, index: Array, within: Array) -> Array:
+        """Start + rise·within of the line of each flat index, of a table (..., 2) of both.
+
+        `within` may be used up.
+        """
         xp = self.xp
-        found = xp.take(xp.reshape(table, (-1,)), xp.reshape(index, (-1,)))
-        return xp.reshape(found, index.shape)
+        found = xp.take(xp.reshape(lines, (-1, 2)), xp.reshape(index, (-1,)), axis=0)
+        start, rise = (xp.reshape(found[:, side], index.shape) for side in (0, 1))
+        return start + rise * within
 
     def running_sum(self, x: Array, dtype: Dtype | None = None) -> Array:
         """The sums of the first elements along the last axis."""

@@ -93,17 +93,22 @@ class FlatBackend(Backend):
         counts = self.xp.bincount(truth.bins, minlength=samples * (classes + 1))
         return counts.reshape(samples, classes + 1)[:, :classes]
 
+    def look_up_lines(self, lines: Array, index: Array, within: Array) -> Array:
+        # start and rise are found as one complex number
+        pairs = lines.view(self.xp.result_type(lines.dtype, self.xp.complex64)).reshape(-1)
+        found = pairs.take(index)
+        return found.real + found.imag * within
+
     def histogram(
         self,
         index: Array,
-        shift: int,
         values: Array,
         weight: Array | None,
         shape: tuple[int, ...],
         held: Measured | None,
         dtype: Dtype,
     ) -> Measured:
-        xp, length, flat = self.xp, math.prod(shape), (index >> shift).reshape(-1)
+        xp, length, flat = self.xp, math.prod(shape), index.reshape(-1)
         value, w = values.reshape(-1), None
         if weight is not None:
             w = xp.broadcast_to(weight, values.shape).reshape(-1)

@@ -163,17 +163,17 @@ class DeviceBackend(EagerBackend):
     added = TorchBackend.added
     histogram = TorchBackend.histogram
     hinge = TorchBackend.hinge
-    look_up = TorchBackend.look_up
+    look_up_lines = TorchBackend.look_up_lines
 
     def place_errors(
         self,
         errors: Array,
-        length: int,
+        bins: int,
         hinge: bool,
         truth: Array | None = None,
         room: Array | None = None,
     ) -> Array:
-        place = TorchBackend.place_errors(self, errors, length, hinge, truth)
+        place = TorchBackend.place_errors(self, errors, bins, hinge, truth)
         return place if room is None else room.copy_(place)
 
 

@@ -151,14 +151,13 @@ class TorchBackend(Backend):
     def histogram(
         self,
         index: Array,
-        shift: int,
         values: Array,
         weight: Array | None,
         shape: tuple[int, ...],
         held: Measured | None,
         dtype: Dtype,
     ) -> Measured:
-        length, flat = math.prod(shape), (index >> shift).reshape(-1)
+        length, flat = math.prod(shape), index.reshape(-1)
         value = values.reshape(-1).to(dtype)
         if weight is None:
             kind = self.count_dtype(dtype)

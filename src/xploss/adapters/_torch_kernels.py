@@ -145,31 +145,32 @@ class EagerKernels(EagerLookUps):
     def place_errors(
         self,
         errors: Array,
-        length: int,
+        bins: int,
         hinge: bool,
         truth: Array | None = None,
         room: Array | None = None,
     ) -> Array:
         root = self._fresh(errors) if room is None else room
         tiny, above = self.constant(TINY, root), self.constant(ABOVE_ONE, root)
-        width = self.constant(length - MARGIN, root)
+        width = self.constant(bins - MARGIN, root)
         if hinge:
             torch.add(errors, tiny, out=root)
         else:
             torch.addcdiv(tiny, errors, torch.sub(above, errors, out=root), out=root)
-        root.sqrt_().add_(1).reciprocal_()
-        place = torch.sub(width, root, alpha=length - MARGIN, out=root)
-        return place if truth is None else place.add_(truth, alpha=length)
+        # rounded as everywhere, for the place of a mean error is that of its pixels
+        torch.div(width, root.sqrt_().add_(1), out=root)
+        place = torch.sub(width, root, out=root)
+        return place if truth is None else place.add_(truth, alpha=bins)
 
     def hinge(self, z: Array, t: Array) -> Array:
         signed = self.signed(t)
         return torch.addcmul(z.new_ones(()), signed, z, value=-1, out=signed).relu_()
 
     def whole_part(self, x: Array, most: int) -> Array:
-        return self.noted(x).copy_(x).clamp_(0, most)
+        return self._converted(x, torch.int32).clamp_(0, most)
 
-    def noted(self, room: Array) -> Array:
-        return room.view(torch.int32 if room.element_size() == 4 else torch.int64)
+    def within(self, place: Array) -> Array:
+        return place.frac_()
 
     def sum_pixels(self, x: Array, weight: Array | None, dtype: Dtype) -> Array:
         # the float32 sum over adjacent pixels is a cascade: its error does not grow with them

@@ -110,7 +110,6 @@ class EagerLookUps(TorchBackend):
     def histogram(
         self,
         index: Array,
-        shift: int,
         values: Array,
         weight: Array | None,
         shape: tuple[int, ...],
@@ -140,13 +139,20 @@ class EagerLookUps(TorchBackend):
             totals.copy_(errors)
             for w in weights:
                 sizes.copy_(w)
-            torch.bitwise_right_shift(own, shift, out=bins)
-            sums.scatter_add_(0, bins, pairs)
+            sums.scatter_add_(0, bins.copy_(own), pairs)
         return held
 
-    def look_up(self, table: Array, index: Array) -> Array:
-        found = self._fresh(index, table.dtype)
-        torch.index_select(table.view(-1), 0, index.reshape(-1), out=found.view(-1))
+    def look_up_lines(self, lines: Array, index: Array, within: Array) -> Array:
+        # start and rise are found as one number of twice the bits
+        kind = torch.float64 if lines.dtype == torch.float32 else torch.complex128
+        found = within if within.is_contiguous() else self._converted(within, within.dtype)
+        flat, along = index.reshape(-1), found.view(-1)
+        pairs = torch.from_numpy(np.empty(min(len(flat), _RUN), NUMPY_DTYPES[kind]))
+        for own, place in zip(flat.split(_RUN), along.split(_RUN), strict=True):
+            pairs = pairs[: own.shape[0]]
+            torch.index_select(lines.view(kind).view(-1), 0, own, out=pairs)
+            start, rise = pairs.view(lines.dtype).view(-1, 2).unbind(1)
+            torch.addcmul(start, rise, place, out=place)
         return found
 
     def put_at(self, x: Array, truth: Place, values: Array) -> Array:

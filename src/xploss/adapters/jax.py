@@ -96,14 +96,13 @@ class JaxBackend(Backend):
     def histogram(
         self,
         index: Array,
-        shift: int,
         values: Array,
         weight: Array | None,
         shape: tuple[int, ...],
         held: Measured | None,
         dtype: Dtype,
     ) -> Measured:
-        length, flat = math.prod(shape), (index >> shift).reshape(-1)
+        length, flat = math.prod(shape), index.reshape(-1)
         value = values.reshape(-1).astype(dtype)
         one = jnp.ones_like(flat, dtype=self.count_dtype(dtype))
         if weight is not None:

@@ -141,22 +141,22 @@ class NumpyBackend(FlatBackend):
         return bool(np.all(x * x == x))
 
     def whole_part(self, x: Array, most: int) -> Array:
-        whole = self.noted(x)
         with np.errstate(invalid="ignore"):
-            return np.clip(x.astype(whole.dtype), 0, most, out=whole)
+            whole = x.astype(np.int64)
+        return np.clip(whole, 0, most, out=whole)
 
-    def noted(self, room: Array) -> Array:
-        return room.view(np.int32 if room.itemsize == 4 else np.int64)
+    def within(self, place: Array) -> Array:
+        return np.subtract(place, np.floor(place), out=place)
 
     def place_errors(
         self,
         errors: Array,
-        length: int,
+        bins: int,
         hinge: bool,
         truth: Array | None = None,
         room: Array | None = None,
     ) -> Array:
-        kind, width = errors.dtype.type, length - MARGIN
+        kind, width = errors.dtype.type, bins - MARGIN
         if hinge:
             root = np.add(errors, kind(TINY), out=room)
         else:
@@ -168,11 +168,8 @@ class NumpyBackend(FlatBackend):
         np.divide(kind(width), root, out=root)
         np.subtract(kind(width), root, out=root)
         if truth is not None:
-            root += kind(length) * truth
+            root += kind(bins) * truth
         return root
-
-    def look_up(self, table: Array, index: Array) -> Array:
-        return table.reshape(-1).take(index)
 
     def unsort(self, x: Array, order: Array) -> Array:
         out = np.empty_like(x)

@@ -8,9 +8,6 @@ if TYPE_CHECKING:
     from .._xp import Array
     from ..backend import Backend
 
-ROUNDING = 2.0**-21
-"""More than a place is rounded by, over the bins."""
-
 
 def weights_of_bins(size: Array, backend: Backend) -> tuple[Array, Array]:
     """The mean weight of an element of each bin, and the weight's change across the bin.
@@ -50,30 +47,26 @@ def table(
     backend: Backend,
     bits: int,
     hinge: bool,
-    parts: int,
 ) -> Array:
-    """The derivative by p or by the logit in each part of the bins, (R, C, 2, parts·B).
+    """The derivative by p or by the logit u beyond the start of a bin: start + rise·u, (..., 2).
 
-    It rises across the parts of a bin, and is the mean weight at the place of the bin's mean
-    error, so that equal errors share their weight exactly. A hinge error of 0 is in the first
-    part, as no other of float32 is, and has the derivative 0.
+    The line passes through the mean weight at the place of the bin's mean error, which is found
+    in the arithmetic of the pixels (`bits`), so that equal errors share their weight exactly. A
+    hinge error of 0 is in the first bin, as no other of float32 is, and has the derivative 0.
     """
     xp, bins, device = backend.xp, size.shape[-1], backend.device(total)
     filled = size > 0
     average = total / xp.where(filled, size, xp.ones_like(size))
     narrow = xp.float64 if bits == 64 else xp.float32
     average, mean, rise = (xp.astype(x, narrow, copy=False) for x in (average, mean, rise))
-    place = backend.place_errors(average, bins * parts, hinge)
-    away = xp.arange(bins, dtype=narrow, device=device) * parts - place
-    away = xp.where(filled, away, xp.zeros_like(away))
+    side = backend.constant([0.0, 1.0], mean)[:, None]
+    place = backend.place_errors(average, bins, hinge, side)
+    away = place - (xp.arange(bins, dtype=narrow, device=device) + bins * side)
+    start = mean - rise * xp.where(filled, away, xp.zeros_like(away))
     # foreground errors fall as p rises
-    sign = backend.constant([1.0, -1.0], mean)[None, None, :, None]
-    mean, rise = mean * sign, rise * sign / parts
-    near, zero = 0.5 + bins * parts * ROUNDING, xp.zeros_like(away)
-    slopes = []
-    for part in range(parts):
-        steps = away + (part + 0.5)
-        slopes.append(mean + rise * xp.where(xp.abs(steps) < near, zero, steps))
+    sign = 1 - 2 * side
+    lines = xp.stack([start * sign, rise * sign], axis=-1)
     if hinge:
-        slopes[0] = xp.concat([xp.zeros_like(zero[..., :1]), slopes[0][..., 1:]], axis=-1)
-    return xp.reshape(xp.stack(slopes, axis=-1), (*size.shape[:3], bins * parts))
+        first = xp.zeros_like(lines[:, :, :, :1, :])
+        lines = xp.concat([first, lines[:, :, :, 1:, :]], axis=3)
+    return lines

@@ -131,11 +131,6 @@ class LovaszLoss(Term):
         """The bins."""
         return self.bins or (20480 if self.hinge else 8192)
 
-    @property
-    def shift(self) -> int:
-        """The binary logarithm of the parts of a bin, whose derivatives are told apart."""
-        return 3 if self.hinge else 2
-
     def for_size(self, pixels: int) -> Term:
         return replace(self, method="sort", bins=None) if pixels <= SMALL else self
 
@@ -165,21 +160,21 @@ class LovaszLoss(Term):
         if self.method == "sort":
             return weights_of_order(self, activation, reading).statistics
         errors = self.errors(activation, reading)
-        index = self._index(activation, reading, errors)
+        index = self._index(self._place(activation, reading, errors), reading)
         samples = errors.shape[0] if self.per_image else 1
-        shape, shift = (samples, reading.classes, 2, self.count), self.shift
+        shape = (samples, reading.classes, 2, self.count)
         if reading.weight is not None:
-            end = b.xp.full_like(index, math.prod(shape) << shift)
+            end = b.xp.full_like(index, math.prod(shape))
             index = b.xp.where(reading.weight > 0, index, end)
         weight = reading.weight if reading.weighted else None
-        return b.histogram(index, shift, errors, weight, shape, held, reading.accumulator)
+        return b.histogram(index, errors, weight, shape, held, reading.accumulator)
 
     def _place(
         self, activation: Activation, reading: Reading, errors: Array | None = None
     ) -> Array:
-        """The place of each error among the parts of bins of its class; it may be in the notes."""
+        """The place of each error among the bins of its class, which may be in the notes."""
         b = reading.backend
-        place = partial(b.place_errors, length=self.count << self.shift, hinge=self.hinge)
+        place = partial(b.place_errors, bins=self.count, hinge=self.hinge)
         if reading.labels is None:
             if errors is None:
                 errors = self.errors(activation, reading)
@@ -189,17 +184,12 @@ class LovaszLoss(Term):
             place(activation.p), reading.place, place(rest, truth=b.constant(1.0, rest))
         )
 
-    def _index(
-        self, activation: Activation, reading: Reading, errors: Array | None = None
-    ) -> Array:
-        """The flat index of each error's part of a bin, of an array (R, C, 2, parts·bins)."""
-        b, both = reading.backend, 2 * self.count << self.shift
-        samples, classes = activation.x.shape[:2]
-        wide = both * classes * samples >= 1 << 31
-        if activation.notes is not None and activation.ready and not wide:
-            return b.noted(activation.notes)
-        index = b.whole_part(self._place(activation, reading, errors), both - 1)
-        if wide:
+    def _index(self, place: Array, reading: Reading) -> Array:
+        """The flat index of each error in an array (R, C, 2, bins), from its place."""
+        b, both = reading.backend, 2 * self.count
+        samples, classes = place.shape[:2]
+        index = b.whole_part(place, both - 1)
+        if both * classes * samples >= 1 << 31:
             index = b.cast(index, b.xp.int64)
         if classes > 1:
             index += _steps(b, classes, both, index, (1, -1, 1))
@@ -242,7 +232,7 @@ class LovaszLoss(Term):
         loss = xp.sum(mean * total, axis=(2, 3))
         mass = xp.sum(size[:, :, 1, :], axis=2)
         valid = mass + xp.sum(size[:, :, 0, :], axis=2)
-        slopes = table(size, total, mean, rise, backend, bits, self.hinge, 1 << self.shift)
+        slopes = table(size, total, mean, rise, backend, bits, self.hinge)
         return loss, mass, valid, slopes
 
     def pull(self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]) -> None:
@@ -251,7 +241,11 @@ class LovaszLoss(Term):
             order = weights_of_order(self, activation, reading)
             slope = order.slopes * slopes[0][:, :, None]
         else:
-            slope = b.look_up(slopes[0], self._index(activation, reading))
+            place = activation.notes if activation.ready else None
+            if place is None:
+                place = self._place(activation, reading)
+            index = self._index(place, reading)
+            slope = b.look_up_lines(slopes[0], index, b.within(place))
         reading.slopes.add("z" if self.hinge else "p", slope)
 
 
