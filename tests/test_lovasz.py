@@ -277,7 +277,7 @@ def test_equal_errors_share_their_weight_in_a_histogram(xp: Library) -> None:
     levels[100] = 0.5
     p = rng.choice(levels.astype(np.float32), (1, 30000))
     t = (rng.random(p.shape) < 0.3).astype(np.int64)
-    loss = LovaszLoss("binary", from_logits=False, bins=1 << 16)
+    loss = LovaszLoss("binary", from_logits=False)
     x, y = xp.asarray(p, "float32"), xp.asarray(t)
     _, gradient = loss.value_and_grad(x, y, statistics=loss.statistics(x, y))
     found = xp.to_numpy(gradient)[0]
@@ -293,7 +293,8 @@ def test_equal_errors_share_their_weight_in_a_histogram(xp: Library) -> None:
         rest = ground - fore, ground - fore - own[0]
         expected[tied & (t == 1)] = -(1 / union[0] + 1 / union[1]) / 2
         expected[tied & (t == 0)] = (rest[0] + rest[1]) / (2 * union[0] * union[1])
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    # torch's square root is off by a bit here and there, and a place in its bin with it
+    np.testing.assert_allclose(found, expected, rtol=3e-5 if xp.name == "torch" else 1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

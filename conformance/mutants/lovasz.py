@@ -29,7 +29,7 @@ MUTANTS: tuple[Mutant, ...] = (
            "1 / union0"),
     Mutant("Lovász weight of a bin's background", BINS, "0.5 * (before + after) / union0",
            "before / union0"),
-    Mutant("sign of a bin's foreground", BINS, "[1.0, -1.0]", "[1.0, 1.0]"),
+    Mutant("sign of a bin's foreground", BINS, "sign = 1 - 2 * side", "sign = 1"),
     Mutant("one weight for a whole bin", BINS, "rise = xp.stack(", "rise = 0 * xp.stack("),
     Mutant("no foreground: all bins share", BINS, "top = (back > 0) & (above == back)",
            "top = back > 0"),
@@ -50,5 +50,5 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("line of a bin taken at its start", LOVASZ, "b.within(place))", "0 * b.within(place))"),
     Mutant("mean error of foreground placed among background", BINS,
            "backend.place_errors(average, bins, hinge, side)",
-           "backend.place_errors(average, bins, hinge) + bins * side + 1e-3"),
+           "backend.place_errors(average, bins, hinge) + bins * side + 0.1"),
 )  # fmt: skip

@@ -157,7 +157,7 @@ class EagerKernels(EagerLookUps):
             torch.add(errors, tiny, out=root)
         else:
             torch.addcdiv(tiny, errors, torch.sub(above, errors, out=root), out=root)
-        # rounded as everywhere, for the place of a mean error is that of its pixels
+        # rounded as elsewhere, for the place of a mean error is that of its pixels
         torch.div(width, root.sqrt_().add_(1), out=root)
         place = torch.sub(width, root, out=root)
         return place if truth is None else place.add_(truth, alpha=bins)
