@@ -320,6 +320,13 @@ def test_ends_of_a_histogram(xp: Library, bins: int, dtype: str) -> None:
         assert value == np.inf
         assert gradient[pixel] == pytest.approx(by_logit, rel=0.02)
         assert not np.delete(gradient, pixel).any()
+        # an error however small is one
+        small = z.copy()
+        small[0, pixel] = (2 * t[0, pixel] - 1) * (1 - {"float32": 1e-7, "float64": 1e-12}[dtype])
+        value, gradient = both_of(small)
+        assert value > 0
+        assert gradient[pixel] == pytest.approx(by_logit, rel=0.02)
+        assert not np.delete(gradient, pixel).any()
 
 
 @pytest.mark.parametrize("mode", ["binary", "multiclass"])

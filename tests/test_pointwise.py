@@ -237,6 +237,20 @@ def test_gradient_of_a_pixel_that_is_infinitely_wrong(xp: Library, mode: Any, ga
     assert float(value) == np.inf
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [FocalLoss("binary", alpha=0.3), CrossEntropyLoss("multilabel", pos_weight=2.0)],
+    ids=str,
+)
+def test_an_infinite_cost_on_one_side_of_two(xp: Library, loss: Any) -> None:
+    """It is not to spoil the cost of the other side."""
+    z, t = np.array([[[-np.inf, 1.0]]]), np.array([[[1, 0]]])
+    for sign, truth in ((1, t), (-1, 1 - t)):
+        value, gradient = loss.value_and_grad(xp.asarray(sign * z), xp.asarray(truth))
+        assert float(value) == np.inf
+        assert np.isfinite(xp.to_numpy(gradient)).all()
+
+
 @dataclass(frozen=True, repr=False)
 class MissLoss(CrossEntropyLoss):
     """The mean of 1 − p of the truth: a loss of one's own, by p of the truth alone."""

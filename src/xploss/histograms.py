@@ -13,10 +13,9 @@ if TYPE_CHECKING:
 
 ABOVE_ONE = 1 + 2.0**-23
 """The number after 1 in float32."""
-MARGIN = 0.3125
-"""What is left free of the last bin, so that no rounding places an error beyond it."""
-TINY = 1e-30
-"""Keeps square roots away from 0 and from denormal numbers, where some processors are slow."""
+TINY = 1e-33
+"""Keeps square roots away from 0 and from denormal numbers, where some processors are slow; its
+own, added to 1, is lost in float64 too."""
 
 
 class Histograms(Library):
@@ -32,14 +31,13 @@ class Histograms(Library):
     ) -> Array:
         """The place of errors in [0, bins), or in [bins, 2·bins) where the truth is 1.
 
-        It goes by the square root of the odds e/(1 − e): the bins are fine near 0 and 1, where
-        trained predictions are, and 2/bins wide at 1/2. The odds of a hinge error are the error
-        itself, so that the bins cover [0, ∞]. It may be in `room`.
+        It falls with the error, and goes by the square root of the odds e/(1 − e): the bins are
+        fine near 0 and 1, where trained predictions are, and 2/bins wide at 1/2. The odds of a
+        hinge error are the error itself, so that the bins cover [0, ∞]. The last bin is for
+        errors of 0 alone. It may be in `room`.
         """
         odds = errors if hinge else errors / (ABOVE_ONE - errors)
-        width = bins - MARGIN
-        # width·root/(root + 1), also where that is infinite
-        place = width - width / (self.xp.sqrt(odds + TINY) + 1)
+        place = (bins - 1) / (self.xp.sqrt(odds + TINY) + 1)
         return place if truth is None else place + bins * truth
 
     def whole_part(self, x: Array, most: int) -> Array:
@@ -49,7 +47,7 @@ class Histograms(Library):
         return xp.clip(whole, 0, most)
 
     def within(self, place: Array) -> Array:
-        """What is left of a place, which may be used up, beyond its whole part."""
+        """What is left of places, which may be used up, beyond their whole parts."""
         return place - self.xp.floor(place)
 
     def histogram(

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from .._xp import Array, Dtype
-from ..histograms import ABOVE_ONE, MARGIN, TINY
+from ..histograms import ABOVE_ONE, TINY
 from ..kernels import Kernels
 from ._torch_lookups import EagerLookUps
 
@@ -152,14 +152,13 @@ class EagerKernels(EagerLookUps):
     ) -> Array:
         root = self._fresh(errors) if room is None else room
         tiny, above = self.constant(TINY, root), self.constant(ABOVE_ONE, root)
-        width = self.constant(bins - MARGIN, root)
         if hinge:
             torch.add(errors, tiny, out=root)
         else:
             torch.addcdiv(tiny, errors, torch.sub(above, errors, out=root), out=root)
         # rounded as elsewhere, for the place of a mean error is that of its pixels
-        torch.div(width, root.sqrt_().add_(1), out=root)
-        place = torch.sub(width, root, out=root)
+        most = self.constant(float(bins - 1), root)
+        place = torch.div(most, root.sqrt_().add_(1), out=root)
         return place if truth is None else place.add_(truth, alpha=bins)
 
     def hinge(self, z: Array, t: Array) -> Array:

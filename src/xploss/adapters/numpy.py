@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _xp
-from ..histograms import ABOVE_ONE, MARGIN, TINY
+from ..histograms import ABOVE_ONE, TINY
 from ..threads import CALMING, Workers, default_count
 from ._flat import FlatBackend
 
@@ -156,7 +156,7 @@ class NumpyBackend(FlatBackend):
         truth: Array | None = None,
         room: Array | None = None,
     ) -> Array:
-        kind, width = errors.dtype.type, bins - MARGIN
+        kind = errors.dtype.type
         if hinge:
             root = np.add(errors, kind(TINY), out=room)
         else:
@@ -165,8 +165,7 @@ class NumpyBackend(FlatBackend):
             root += kind(TINY)
         np.sqrt(root, out=root)
         root += 1
-        np.divide(kind(width), root, out=root)
-        np.subtract(kind(width), root, out=root)
+        np.divide(kind(bins - 1), root, out=root)
         if truth is not None:
             root += kind(bins) * truth
         return root

@@ -12,31 +12,31 @@ if TYPE_CHECKING:
 def weights_of_bins(size: Array, backend: Backend) -> tuple[Array, Array]:
     """The mean weight of an element of each bin, and the weight's change across the bin.
 
-    `size` (R, C, 2, B): the sizes of background and foreground, bins by ascending error. The
+    `size` (R, C, 2, B): the sizes of background and foreground, bins by descending error. The
     mean of two orders, foreground first and background first: the size times the mean, added
     over both, is the bin's increment of the Jaccard loss exactly. From U and I before (0) and
     after (1) the bin: foreground (1/U0 + 1/U1)/2, background (I0 + I1)/(2·U0·U1).
     """
     xp = backend.xp
     back, fore = size[:, :, 0, :], size[:, :, 1, :]
-    before = backend.running_sum(fore)
+    before = xp.flip(backend.running_sum(xp.flip(fore, axis=2)), axis=2)
     after = before - fore
-    ground = before[:, :, -1:]
-    above = xp.flip(backend.running_sum(xp.flip(back, axis=2)), axis=2)
+    ground = before[:, :, :1]
+    above = backend.running_sum(back)
     one, zero = xp.ones_like(back), xp.zeros_like(back)
     has = ground > 0
     union0 = xp.where(has, ground + (above - back), one)
     union1 = xp.where(has, ground + above, one)
-    # without foreground, the highest bin that holds anything shares the whole increment of 1
+    # without foreground, the first bin that holds anything shares the whole increment of 1
     top = (back > 0) & (above == back)
     alone = xp.where(top, one, zero) / xp.where(top, back, one)
     mean_back = xp.where(has, 0.5 * (before + after) / union0 / union1, alone)
     mean_fore = xp.where(has, 0.5 * (1 / union0 + 1 / union1), zero)
-    rise_back = before / union0 / union0 - after / union1 / union1
-    rise_fore = 1 / union0 - 1 / union1
+    fall_back = before / union0 / union0 - after / union1 / union1
+    fall_fore = 1 / union0 - 1 / union1
     mean = xp.stack([mean_back, mean_fore], axis=2)
-    rise = xp.stack([xp.where(has, rise_back, zero), xp.where(has, rise_fore, zero)], axis=2)
-    return mean, xp.where(rise > mean, mean, rise)
+    fall = xp.stack([xp.where(has, fall_back, zero), xp.where(has, fall_fore, zero)], axis=2)
+    return mean, -xp.where(fall > mean, mean, fall)
 
 
 def table(
@@ -51,8 +51,8 @@ def table(
     """The derivative by p or by the logit u beyond the start of a bin: start + rise·u, (..., 2).
 
     The line passes through the mean weight at the place of the bin's mean error, which is found
-    in the arithmetic of the pixels (`bits`), so that equal errors share their weight exactly. A
-    hinge error of 0 is in the first bin, as no other of float32 is, and has the derivative 0.
+    in the arithmetic of the pixels (`bits`), so that equal errors share their weight exactly.
+    Hinge errors of 0, in the last bin, have the derivative 0.
     """
     xp, bins, device = backend.xp, size.shape[-1], backend.device(total)
     filled = size > 0
@@ -67,6 +67,6 @@ def table(
     sign = 1 - 2 * side
     lines = xp.stack([start * sign, rise * sign], axis=-1)
     if hinge:
-        first = xp.zeros_like(lines[:, :, :, :1, :])
-        lines = xp.concat([first, lines[:, :, :, 1:, :]], axis=3)
+        last = xp.zeros_like(lines[:, :, :, :1, :])
+        lines = xp.concat([lines[:, :, :, :-1, :], last], axis=3)
     return lines

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 CHUNK = 1 << 13
 """Classes are scored together as long as they have no more bins than this."""
 MOST = 1 << 19
-"""The most bins: with more, a place in float32 would not tell them apart."""
+"""The most bins: with more, a place in float32 would have no digits within a bin."""
 SMALL = 1 << 14
 """Up to so many pixels per class, sorting costs no more than a histogram, and is exact."""
 
@@ -64,9 +64,10 @@ class LovaszLoss(Term):
     The histogram is the default because it is right and cheap: a class of at most 2^14 pixels is
     sorted, which costs no more there; beyond, against a sort in float64, the value is within
     1e-7 and the gradient within 1 to 3/sqrt(bins·foreground pixels) in relative L2: 1e-4 for a
-    tenth of foreground in 512², less in larger images. A float32 sort with differenced weights,
-    as other libraries have it, is 0.5% off there and 26% at 256³. Take ``"sort"`` if a class has
-    a handful of foreground pixels in a large image and its gradient has to be exact, or if a
+    tenth of foreground in 512², less in larger images, more where nearly all errors are alike. A
+    float32 sort with differenced weights, as other libraries have it, is 0.5% off there and 26%
+    at 256³. Take ``"sort"`` if a class has a handful of foreground pixels in a large image and
+    its gradient has to be exact, or if a
     class without foreground (``absent="keep"``) has to cost its largest error to the last digit:
     the histogram takes the mean error of the highest bin.
 
@@ -178,7 +179,10 @@ class LovaszLoss(Term):
         if reading.labels is None:
             if errors is None:
                 errors = self.errors(activation, reading)
-            return place(errors, truth=reading.truth, room=activation.notes)
+            truth = reading.truth
+            if not reading.hard:
+                truth = b.cast(truth > 0.5, truth.dtype)
+            return place(errors, truth=truth, room=activation.notes)
         rest = 1 - activation.true(reading)
         return b.put_at(
             place(activation.p), reading.place, place(rest, truth=b.constant(1.0, rest))
@@ -187,13 +191,13 @@ class LovaszLoss(Term):
     def _index(self, place: Array, reading: Reading) -> Array:
         """The flat index of each error in an array (R, C, 2, bins), from its place."""
         b, both = reading.backend, 2 * self.count
-        samples, classes = place.shape[:2]
+        samples, classes = place.shape[0] if self.per_image else 1, place.shape[1]
         index = b.whole_part(place, both - 1)
         if both * classes * samples >= 1 << 31:
             index = b.cast(index, b.xp.int64)
         if classes > 1:
             index += _steps(b, classes, both, index, (1, -1, 1))
-        if self.per_image and samples > 1:
+        if samples > 1:
             index += _steps(b, samples, both * classes, index, (-1, 1, 1))
         return index
 
@@ -205,7 +209,9 @@ class LovaszLoss(Term):
             losses, mass, size = statistics
             slopes = (xp.ones_like(losses),)
         else:
-            classes, step = statistics[0].shape[1], max(1, CHUNK // self.count)
+            classes = statistics[0].shape[1]
+            # a trace would hold the same operations again for each part
+            step = max(1, CHUNK // self.count) if backend.concrete(statistics[0]) else classes
             scores = [
                 self._score_bins(
                     *(s[:, c : min(c + step, classes), ...] for s in statistics),

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ..backend import Backend
     from ..reading import Reading
 
-HUGE = 1e30
-"""More than any cost that is finite but for logits beyond it."""
+HUGE = 1e15
+"""More than any cost that has a share in a gradient."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,8 +89,11 @@ class PointwiseLoss(Term):
                 return reading.sum_true(cost), reading.mass
             if not self.apart:
                 return reading.sum(cost), reading.size
-            own = reading.truth * cost
-            return reading.sum(own), reading.sum(cost - own), reading.mass, reading.size
+            # not by a product or difference, which infinite costs would turn into NaN
+            xp, one = reading.backend.xp, reading.truth > 0.5
+            zero = xp.zeros_like(cost)
+            sides = xp.where(one, cost, zero), xp.where(one, zero, cost)
+            return *map(reading.sum, sides), reading.mass, reading.size
         costs = [share * cost for share, cost, *_ in self._sides(activation, reading)]
         if self.apart:
             return (*map(reading.sum, costs), reading.mass, reading.size)
