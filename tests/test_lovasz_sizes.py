@@ -42,6 +42,21 @@ def test_weights_keep_their_digits(xp: Library, power: int) -> None:
     t = (rng.random(size) < 0.1).astype(np.int64)
     z = (2 * t - 1) * (1 - 4 * (1 + rng.permutation(size)) / size)
     assert gap(xp, "sort", z.astype(np.float32), t) < 1e-6
+    # the order within a bin is unknown: 3 / sqrt(bins * foreground pixels)
+    assert gap(xp, "histogram", z.astype(np.float32), t) < 3 / np.sqrt(20480 * t.sum()) + 5e-5
+
+
+@pytest.mark.parametrize(("spread", "limit"), [(1.0, 1e-4), (0.02, 8e-4)])
+def test_gradients_by_probabilities(xp: Library, spread: float, limit: float) -> None:
+    """Random, and such as a fresh network gives, whose errors crowd into few bins."""
+    rng, size = np.random.default_rng(3), 1 << 18
+    t = xp.asarray((rng.random((1, size)) < 0.1).astype(np.int64))
+    p = 1 / (1 + np.exp(-spread * rng.normal(size=(1, size))))
+    exact = LovaszLoss("binary", from_logits=False, method="sort")
+    loss = LovaszLoss("binary", from_logits=False)
+    right = xp.to_numpy(exact.value_and_grad(xp.asarray(p, "float64"), t)[1])
+    found = xp.to_numpy(loss.value_and_grad(xp.asarray(p, "float64"), t)[1])
+    assert np.linalg.norm(found - right) < limit * np.linalg.norm(right)
 
 
 @pytest.mark.parametrize("power", SIZES)
