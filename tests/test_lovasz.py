@@ -461,3 +461,32 @@ def test_transforms_of_jax(jax: Any, loss: Any) -> None:
         single = loss(jax.numpy.asarray(pred), jax.numpy.asarray(target))
         assert single.dtype == np.float32
         assert float(single) == pytest.approx(float(value), rel=1e-5)
+
+
+def _curved() -> tuple[LovaszLoss, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """A loss, more pixels than are sorted, and two directions."""
+    rng, size = np.random.default_rng(5), (1, 20000)
+    p, t = rng.uniform(0.01, 0.99, size), (rng.random(size) < 0.3).astype(np.int64)
+    return LovaszLoss("binary", from_logits=False), p, t, rng.normal(size=size), p - t
+
+
+def test_second_derivatives_of_a_histogram_agree_in_torch(torch: Any) -> None:
+    """What is differentiated twice is one function: u·H·v is v·H·u."""
+    loss, p, t, *directions = _curved()
+    x = torch.tensor(p, requires_grad=True)
+    u, v = map(torch.tensor, directions)
+    (gradient,) = torch.autograd.grad(loss(x, torch.tensor(t)), x, create_graph=True)
+    by_u, by_v = (
+        torch.autograd.grad((gradient * d).sum(), x, retain_graph=True)[0] for d in (u, v)
+    )
+    assert float((by_u * v).sum()) == pytest.approx(float((by_v * u).sum()), rel=1e-6)
+
+
+def test_second_derivatives_of_a_histogram_agree_in_jax(jax: Any) -> None:
+    loss, p, t, *directions = _curved()
+    x, target, u, v = map(jax.numpy.asarray, (p, t, *directions))
+
+    def along(d: Any) -> Any:
+        return jax.grad(lambda x: (jax.grad(loss)(x, target) * d).sum())(x)
+
+    assert float((along(u) * v).sum()) == pytest.approx(float((along(v) * u).sum()), rel=1e-6)
