@@ -50,6 +50,24 @@ class Histograms(Library):
         """What is left of places, which may be used up, beyond their whole parts."""
         return place - self.xp.floor(place)
 
+    def index_bins(self, place: Array, shape: tuple[int, ...]) -> Array:
+        """Where places (k, C, m) are in an array (k|1, C, 2, bins), flat; it may be `place`."""
+        samples, classes, sides, bins = shape
+        both = sides * bins
+        index = self.whole_part(place, both - 1)
+        if both * classes * samples >= 1 << 31:
+            index = self.cast(index, self.xp.int64)
+        if classes > 1:
+            index += self._steps(classes, both, index, (1, -1, 1))
+        if samples > 1:
+            index += self._steps(samples, both * classes, index, (-1, 1, 1))
+        return index
+
+    def _steps(self, count: int, step: int, like: Array, shape: tuple[int, ...]) -> Array:
+        """0, step, and so on, `count` of them, in `shape`."""
+        xp, device = self.xp, self.device(like)
+        return xp.reshape(xp.arange(0, count * step, step, dtype=like.dtype, device=device), shape)
+
     def histogram(
         self,
         index: Array,
@@ -61,9 +79,9 @@ class Histograms(Library):
     ) -> Measured:
         """The number (or Σ weight) and Σ weight·values of each index, of `shape`, plus `held`.
 
-        Numbers have the dtype that `count_dtype` says. An index may be one past the end, and
-        counts nowhere. By the standard alone: the values are sorted by index, and running sums
-        differenced.
+        Numbers have the dtype that `count_dtype` says. An index, as `index_bins` gives it, may be
+        one past the end, and counts nowhere. By the standard alone: the values are sorted by
+        index, and running sums differenced.
         """
         xp, length = self.xp, math.prod(shape)
         flat = xp.reshape(index, (-1,))
@@ -88,12 +106,12 @@ class Histograms(Library):
         xp = self.xp
         return xp.take(xp.concat([xp.zeros_like(x[:1]), self.running_sum(x)]), ends)
 
-    def look_up_lines(self, lines: Array, index: Array, within: Array) -> Array:
-        """Start + rise·within of the line of each flat index, of a table (..., 2) of both.
+    def look_up_lines(self, lines: Array, index: Array, place: Array) -> Array:
+        """Start + rise·w of the line of each flat index, of a table (..., 2) of both.
 
-        `within` may be used up.
+        w is what places, which may be used up, are beyond their whole parts.
         """
-        xp = self.xp
+        xp, within = self.xp, self.within(place)
         found = xp.take(xp.reshape(lines, (-1, 2)), xp.reshape(index, (-1,)), axis=0)
         start, rise = (xp.reshape(found[:, side], index.shape) for side in (0, 1))
         return start + rise * within

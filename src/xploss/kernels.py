@@ -156,6 +156,10 @@ class Kernels(Histograms):
         """
         return self.miss(margin, kept) * slope
 
+    def line(self, slope: Array, x: Array, start: Array) -> Array:
+        """Start + slope·x, in the shape of x."""
+        return start + slope * x
+
     def add_to(self, x: Array, y: Array) -> Array:
         """The sum of x and y in the shape of x, which may be used up."""
         return x + y

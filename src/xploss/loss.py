@@ -353,13 +353,18 @@ class Term(Loss):
             Derivatives of `losses` that `pull` takes.
         """
 
-    def slopes_ahead(self, pixels: Array, backend: Backend) -> tuple[Array, ...] | None:
-        """The slopes of the value if no pixel is left out; None if statistics decide.
+    @property
+    def foreseen(self) -> bool:
+        """Whether the slopes of the value are known before the statistics, but for a factor."""
+        return False
+
+    def slopes_ahead(self, pixels: Array, backend: Backend) -> tuple[Array, ...]:
+        """The slopes of the value if no pixel is left out, of a loss that is `foreseen`.
 
         Where some are, the slopes differ by a common factor. `pixels` is their number, (1, C),
         in the library in which statistics are scored.
         """
-        return None
+        raise TypeError(f"the slopes of {type(self).__name__} are not known beforehand")
 
     @abstractmethod
     def pull(self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]) -> None:

@@ -37,8 +37,9 @@ def score_term(
         if term.classes is not None and terms.shape[1] == arrays[0].shape[1]:
             terms = terms @ xp.permute_dims(_selection(scorer, term, arrays[0]), (1, 0))
         value = terms if term.per_sample else terms[0, :]
-    scale = share * factor
-    return Scored(value * factor, tuple(slope * _expand(xp, scale, slope) for slope in slopes))
+    scale = share if factor == 1 else share * factor
+    value = value if factor == 1 else value * factor
+    return Scored(value, tuple(slope * _expand(xp, scale, slope) for slope in slopes))
 
 
 def scale_slopes(
@@ -70,7 +71,8 @@ def add_values(loss: Loss, parts: Sequence[Array]) -> Array:
 
 def _expand(xp: Namespace, scale: Array, slope: Array) -> Array:
     """(R, C) with trailing axes of length 1, to multiply (R, C, ...) in its own dtype."""
-    return xp.astype(scale, slope.dtype, copy=False)[(..., *([None] * (slope.ndim - 2)))]
+    scale = scale if scale.dtype == slope.dtype else xp.astype(scale, slope.dtype)
+    return scale[(..., *([None] * (slope.ndim - 2)))] if slope.ndim > 2 else scale
 
 
 def _selection(backend: Backend, term: Term, like: Array) -> Array:

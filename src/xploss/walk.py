@@ -65,14 +65,14 @@ class Walk(Reader):
         b, pred, (_, factor, first) = self.backend, self.laid.pred, self.terms[0]
         if not b.holds or self.small or pred.dtype != self._dtype:
             return
-        if len(self.terms) == 1:
+        if len(self.terms) == 1 and first.foreseen:
             samples, classes, pixels = self.laid.sizes
             count = b.xp.full(
                 (1, classes), samples * pixels, dtype=self._accumulator, device=b.device(pred)
             )
             self.memory.scorer, (count,) = b.scoring((count,))
             ahead = first.slopes_ahead(count, self.memory.scorer)
-            self.memory.ahead = None if ahead is None else tuple(s * factor for s in ahead)
+            self.memory.ahead = tuple(slope * factor for slope in ahead)
         by_p = first.mode == "multiclass" or any(t.by_p for *_, t in self.terms)
         whole = any(t.whole for *_, t in self.terms)
         settles = first.from_logits and by_p and not whole

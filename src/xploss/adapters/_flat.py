@@ -93,11 +93,11 @@ class FlatBackend(Backend):
         counts = self.xp.bincount(truth.bins, minlength=samples * (classes + 1))
         return counts.reshape(samples, classes + 1)[:, :classes]
 
-    def look_up_lines(self, lines: Array, index: Array, within: Array) -> Array:
+    def look_up_lines(self, lines: Array, index: Array, place: Array) -> Array:
         # start and rise are found as one complex number
         pairs = lines.view(self.xp.result_type(lines.dtype, self.xp.complex64)).reshape(-1)
         found = pairs.take(index)
-        return found.real + found.imag * within
+        return found.real + found.imag * self.within(place)
 
     def histogram(
         self,

@@ -13,7 +13,7 @@ import torch
 from .._xp import Array, Dtype, Namespace
 from ..backend import Backend
 from ..engine import Problem
-from ..threads import CALMING, Workers
+from ..threads import Workers
 from ..tiles import LARGE
 from ._torch_call import State
 from ._torch_graph import TorchBackend
@@ -162,6 +162,7 @@ class DeviceBackend(EagerBackend):
     cost_of_margin = TorchBackend.cost_of_margin
     added = TorchBackend.added
     histogram = TorchBackend.histogram
+    index_bins = TorchBackend.index_bins
     hinge = TorchBackend.hinge
     look_up_lines = TorchBackend.look_up_lines
 
@@ -175,6 +176,3 @@ class DeviceBackend(EagerBackend):
     ) -> Array:
         place = TorchBackend.place_errors(self, errors, bins, hinge, truth)
         return place if room is None else room.copy_(place)
-
-
-torch.empty(CALMING, dtype=torch.uint8)

@@ -125,6 +125,11 @@ class EagerKernels(EagerLookUps):
             )
         return torch.ops.aten.log_sigmoid_backward.grad_input(slope, margin, kept, grad_input=place)
 
+    def line(self, slope: Array, x: Array, start: Array) -> Array:
+        if slope.numel() > 1 or not self.on_host(slope):
+            return self.multiply(slope, x).add_(start)
+        return torch.add(start, x, alpha=float(slope), out=self._fresh(x))
+
     def add_to(self, x: Array, y: Array) -> Array:
         return x.add_(y)
 
@@ -140,7 +145,7 @@ class EagerKernels(EagerLookUps):
         return self.pull_cost(z, by_p, None, place)
 
     def signed(self, t: Array) -> Array:
-        return torch.add(t, t, out=self._fresh(t)).sub_(1)
+        return torch.add(self.constant(-1.0, t), t, alpha=2, out=self._fresh(t))
 
     def place_errors(
         self,

@@ -35,6 +35,14 @@ def _counting(length: int, device: Device) -> Array:
     return count(length, device=device)
 
 
+def _array(shape: tuple[int, ...], dtype: Dtype) -> Array:
+    """An uninitialised array.
+
+    Of torch's own, aligned beyond what malloc gives, glibc would keep up to eight copies.
+    """
+    return torch.from_numpy(np.empty(shape, NUMPY_DTYPES[dtype]))
+
+
 class EagerLookUps(TorchBackend):
     """Tiles in fresh memory, and what is found and added in them."""
 
@@ -42,14 +50,11 @@ class EagerLookUps(TorchBackend):
         return x if x.dtype == dtype else self._converted(x, dtype)
 
     def _fresh(self, like: Array, dtype: Dtype | None = None) -> Array:
-        """An uninitialised array of a tile's shape.
-
-        Of torch's own, aligned beyond what malloc gives, glibc would keep up to eight copies.
-        """
+        """An uninitialised array of a tile's shape."""
         kind = dtype or like.dtype
         if kind not in NUMPY_DTYPES:
             return torch.empty(like.shape, dtype=kind, device=like.device)
-        return torch.from_numpy(np.empty(like.shape, NUMPY_DTYPES[kind]))
+        return _array(like.shape, kind)
 
     def _converted(self, x: Array, dtype: Dtype) -> Array:
         return self._fresh(x, dtype).copy_(x)
@@ -128,10 +133,10 @@ class EagerLookUps(TorchBackend):
         if weight is not None:
             weight = weight.expand(values.shape).reshape(-1)
             value = self.multiply(value, weight)
-        bins = torch.from_numpy(np.empty(min(len(flat), _RUN), np.int64))
-        pairs = torch.from_numpy(np.ones(len(bins), np.complex128))
+        bins = _array((min(len(flat), _RUN),), torch.int64)
+        pairs = _array(bins.shape, torch.complex128).fill_(1.0)
         sizes, totals = pairs.real, pairs.imag
-        runs = [x.split(_RUN) for x in (flat, value, *(() if weight is None else (weight,)))]
+        runs = [x.unsafe_split(_RUN) for x in (flat, value, *(() if weight is None else (weight,)))]
         for own, errors, *weights in zip(*runs, strict=True):
             count = own.shape[0]
             if count < bins.shape[0]:
@@ -139,20 +144,30 @@ class EagerLookUps(TorchBackend):
             totals.copy_(errors)
             for w in weights:
                 sizes.copy_(w)
-            sums.scatter_add_(0, bins.copy_(own), pairs)
+            # NaN may be in any bin
+            sums.scatter_add_(0, bins.copy_(own).clamp_(0, length), pairs)
         return held
 
-    def look_up_lines(self, lines: Array, index: Array, within: Array) -> Array:
+    def index_bins(self, place: Array, shape: tuple[int, ...]) -> Array:
+        # of a single class, a run of them is converted when it is counted or looked up
+        return place if shape[0] == shape[1] == 1 else super().index_bins(place, shape)
+
+    def look_up_lines(self, lines: Array, index: Array, place: Array) -> Array:
         # start and rise are found as one number of twice the bits
         kind = torch.float64 if lines.dtype == torch.float32 else torch.complex128
-        found = within if within.is_contiguous() else self._converted(within, within.dtype)
-        flat, along = index.reshape(-1), found.view(-1)
-        pairs = torch.from_numpy(np.empty(min(len(flat), _RUN), NUMPY_DTYPES[kind]))
-        for own, place in zip(flat.split(_RUN), along.split(_RUN), strict=True):
-            pairs = pairs[: own.shape[0]]
-            torch.index_select(lines.view(kind).view(-1), 0, own, out=pairs)
+        found = place if place.is_contiguous() else self.copied(place)
+        table, flat, along = lines.view(kind).view(-1), index.reshape(-1), found.view(-1)
+        last = len(table) - 1
+        bins = _array((min(len(flat), _RUN),), torch.int32)
+        pairs = _array(bins.shape, kind)
+        for own, within in zip(flat.unsafe_split(_RUN), along.unsafe_split(_RUN), strict=True):
+            count = own.shape[0]
+            if count < bins.shape[0]:
+                bins, pairs = bins[:count], pairs[:count]
+            whole = bins.copy_(own).clamp_(0, last) if own.is_floating_point() else own
+            torch.index_select(table, 0, whole, out=pairs)
             start, rise = pairs.view(lines.dtype).view(-1, 2).unbind(1)
-            torch.addcmul(start, rise, place, out=place)
+            torch.addcmul(start, rise, within.frac_(), out=within)
         return found
 
     def put_at(self, x: Array, truth: Place, values: Array) -> Array:

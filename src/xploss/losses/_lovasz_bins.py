@@ -22,20 +22,20 @@ def weights_of_bins(size: Array, backend: Backend) -> tuple[Array, Array]:
     before = xp.flip(backend.running_sum(xp.flip(fore, axis=2)), axis=2)
     after = before - fore
     ground = before[:, :, :1]
-    above = backend.running_sum(back)
-    one, zero = xp.ones_like(back), xp.zeros_like(back)
     has = ground > 0
-    union0 = xp.where(has, ground + (above - back), one)
-    union1 = xp.where(has, ground + above, one)
+    above = backend.running_sum(back)
     # without foreground, the first bin that holds anything shares the whole increment of 1
-    top = (back > 0) & (above == back)
-    alone = xp.where(top, one, zero) / xp.where(top, back, one)
-    mean_back = xp.where(has, 0.5 * (before + after) / union0 / union1, alone)
-    mean_fore = xp.where(has, 0.5 * (1 / union0 + 1 / union1), zero)
-    fall_back = before / union0 / union0 - after / union1 / union1
-    fall_fore = 1 / union0 - 1 / union1
+    top = ~has & (back > 0) & (above == back)
+    alone = xp.astype(top, back.dtype) / xp.where(top, back, xp.ones_like(back))
+    # 1/U, where without foreground no I is left to be divided by U
+    some = xp.where(has, ground, xp.ones_like(ground))
+    inverse0, inverse1 = 1 / (some + (above - back)), 1 / (some + above)
+    mean_fore = 0.5 * (inverse0 + inverse1)
+    mean_back = 0.5 * (before + after) * inverse0 * inverse1 + alone
+    fall = xp.stack(
+        [before * inverse0 * inverse0 - after * inverse1 * inverse1, inverse0 - inverse1], axis=2
+    )
     mean = xp.stack([mean_back, mean_fore], axis=2)
-    fall = xp.stack([xp.where(has, fall_back, zero), xp.where(has, fall_fore, zero)], axis=2)
     return mean, -xp.where(fall > mean, mean, fall)
 
 

@@ -81,7 +81,7 @@ class CrossEntropyLoss(PointwiseLoss):
 
     @property
     def foreseen(self) -> bool:
-        return self.balance != "auto"
+        return self.balance != "auto" and super().foreseen
 
     def factors(self, positive: Array, size: Array, backend: Backend) -> tuple[Array, ...]:
         if not self.apart:

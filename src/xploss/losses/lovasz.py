@@ -161,9 +161,9 @@ class LovaszLoss(Term):
         if self.method == "sort":
             return weights_of_order(self, activation, reading).statistics
         errors = self.errors(activation, reading)
-        index = self._index(self._place(activation, reading, errors), reading)
         samples = errors.shape[0] if self.per_image else 1
         shape = (samples, reading.classes, 2, self.count)
+        index = b.index_bins(self._place(activation, reading, errors), shape)
         if reading.weight is not None:
             end = b.xp.full_like(index, math.prod(shape))
             index = b.xp.where(reading.weight > 0, index, end)
@@ -187,19 +187,6 @@ class LovaszLoss(Term):
         return b.put_at(
             place(activation.p), reading.place, place(rest, truth=b.constant(1.0, rest))
         )
-
-    def _index(self, place: Array, reading: Reading) -> Array:
-        """The flat index of each error in an array (R, C, 2, bins), from its place."""
-        b, both = reading.backend, 2 * self.count
-        samples, classes = place.shape[0] if self.per_image else 1, place.shape[1]
-        index = b.whole_part(place, both - 1)
-        if both * classes * samples >= 1 << 31:
-            index = b.cast(index, b.xp.int64)
-        if classes > 1:
-            index += _steps(b, classes, both, index, (1, -1, 1))
-        if samples > 1:
-            index += _steps(b, samples, both * classes, index, (-1, 1, 1))
-        return index
 
     def score(
         self, statistics: tuple[Array, ...], backend: Backend, bits: int
@@ -250,12 +237,7 @@ class LovaszLoss(Term):
             place = activation.notes if activation.ready else None
             if place is None:
                 place = self._place(activation, reading)
-            index = self._index(place, reading)
-            slope = b.look_up_lines(slopes[0], index, b.within(place))
+            samples = place.shape[0] if self.per_image else 1
+            index = b.index_bins(place, (samples, reading.classes, 2, self.count))
+            slope = b.look_up_lines(slopes[0], index, place)
         reading.slopes.add("z" if self.hinge else "p", slope)
-
-
-def _steps(b: Backend, count: int, step: int, like: Array, shape: tuple[int, ...]) -> Array:
-    """0, step, and so on, `count` of them, in `shape`."""
-    steps = b.xp.arange(0, count * step, step, dtype=like.dtype, device=b.device(like))
-    return b.xp.reshape(steps, shape)

@@ -58,23 +58,27 @@ class _Tversky(RegionLoss):
         """
         xp, (alpha, beta, smooth) = backend.xp, self.tversky
         i, p, t, _ = statistics
+        one, zero = xp.ones_like(i), xp.zeros_like(i)
         wrong = alpha * (p - i) + beta * (t - i)
         if self.overlap != "squared":
-            wrong = xp.where(wrong > 0, wrong, xp.zeros_like(wrong))
+            wrong = xp.where(wrong > 0, wrong, zero)
         right = i + smooth
         whole = right + wrong
-        safe = xp.where(whole == 0, xp.ones_like(whole), whole)
+        empty = whole == 0
+        safe = xp.where(empty, one, whole)
         loss = wrong / safe
         # without target pixels nothing moves I; its slope, 1/P, might be infinite
         steep = -((alpha + beta) * right + wrong) / safe / safe
-        by_overlap = xp.where(t > 0, steep, xp.zeros_like(steep))
+        by_overlap = xp.where(t > 0, steep, zero)
         by_predicted = alpha * right / safe / safe
-        score = xp.where(whole == 0, xp.ones_like(whole), right / safe)
+        if not self.log_loss and self.gamma == 1.0:
+            return loss, by_overlap, by_predicted
+        score = xp.where(empty, one, right / safe)
         value, slope = self._outer(loss, score, backend)
         return value, slope * by_overlap, slope * by_predicted
 
     def _outer(self, loss: Array, score: Array, backend: Backend) -> tuple[Array, Array]:
-        """L, L^γ or −ln((1 − L + ε)/(1 + ε)), with its derivative by L."""
+        """L^γ or −ln((1 − L + ε)/(1 + ε)), with its derivative by L."""
         xp = backend.xp
         one = xp.ones_like(loss)
         if self.log_loss:
@@ -82,8 +86,6 @@ class _Tversky(RegionLoss):
             near = -xp.log1p(-xp.where(loss < 0.5, loss, one / 2) / (1 + LOG_OFFSET))
             far = -xp.log((score + LOG_OFFSET) / (1 + LOG_OFFSET))
             return xp.where(loss < 0.5, near, far), 1 / (score + LOG_OFFSET)
-        if self.gamma == 1.0:
-            return loss, one
         base = xp.where(loss > 0, loss, one)
         power = base ** (self.gamma - 1)
         zero = xp.zeros_like(loss)

@@ -63,19 +63,12 @@ class PointwiseLoss(Term):
 
     @property
     def foreseen(self) -> bool:
-        """Whether `factors` are known before the statistics."""
-        return True
+        return not self.maps
 
-    def slopes_ahead(self, pixels: Array, backend: Backend) -> tuple[Array, ...] | None:
-        if not self.foreseen or self.maps:
-            return None
+    def slopes_ahead(self, pixels: Array, backend: Backend) -> tuple[Array, ...]:
         even = pixels / pixels.shape[1] if self.mode == "multiclass" else pixels
         _, share, slopes = self.score((even,) * (4 if self.apart else 2), backend, 64)
         return tuple(share * slope for slope in slopes)
-
-    def _slopes(self, positive: Array, size: Array, backend: Backend) -> tuple[Array, ...]:
-        weights = backend.constant(self.weights(size.shape[1]), size)[None, :]
-        return tuple(weights * factor for factor in self.factors(positive, size, backend))
 
     def measure(
         self,
@@ -105,13 +98,13 @@ class PointwiseLoss(Term):
     ) -> tuple[Array, Array, tuple[Array, ...]]:
         xp = backend.xp
         *costs, positive, size = statistics if self.apart else (*statistics, statistics[-1])
-        slopes = self._slopes(positive, size, backend)
+        weights = backend.constant(self.weights(size.shape[1]), size)[None, :]
+        slopes = tuple(weights * factor for factor in self.factors(positive, size, backend))
         losses = slopes[0] * costs[0]
         if self.apart:
             losses = losses + slopes[1] * costs[1]
         share = xp.ones_like(losses)
         if self.reduction == "mean":
-            weights = backend.constant(self.weights(size.shape[1]), size)[None, :]
             divisor = xp.sum(weights * size)
             share = share / xp.where(divisor > 0, divisor, xp.ones_like(divisor))
         return losses, share, slopes

@@ -70,8 +70,8 @@ class RegionLoss(Term):
         overlap, _, mass, size = statistics
         classes = overlap.shape[1]
         xp, weights = backend.xp, backend.constant(self.weights(classes), overlap)[None, :]
-        counted = xp.astype(weights > 0, overlap.dtype)
         if self.average == "micro":
+            counted = xp.astype(weights > 0, overlap.dtype)
             statistics = tuple(xp.sum(s * counted, axis=1, keepdims=True) for s in statistics)
             _, _, mass, size = statistics
             weights = xp.ones_like(mass)
@@ -95,7 +95,7 @@ class RegionLoss(Term):
             # d min(p, t)/dp: 1 below t, 0 above, and t where they are equal
             xp, p = b.xp, activation.p
             t = xp.where(p < t, xp.ones_like(t), xp.where(p > t, xp.zeros_like(t), t))
-        reading.slopes.add("p", b.add_to(b.multiply(by_overlap, t), own))
+        reading.slopes.add("p", b.line(by_overlap, t, own))
 
 
 def share_of_classes(
@@ -106,11 +106,11 @@ def share_of_classes(
     Classes without a target pixel are treated as ``absent`` says; samples without a pixel that
     counts are left out.
     """
-    xp = backend.xp
+    xp, zero = backend.xp, backend.xp.zeros_like(size)
     valid = xp.sum(size, axis=1, keepdims=True) > 0
-    share = xp.where(valid, weights, xp.zeros_like(size))
+    share = xp.where(valid, weights, zero)
     if term.absent == "skip":
-        share = xp.where(mass > 0, share, xp.zeros_like(share))
+        share = xp.where(mass > 0, share, zero)
     if term.reduction == "mean":
         total = xp.sum(share, axis=1, keepdims=True)
         counted = xp.astype(total > 0, share.dtype)
@@ -118,5 +118,5 @@ def share_of_classes(
         divisor = total * samples
         share = share / xp.where(divisor > 0, divisor, xp.ones_like(divisor))
     if term.absent == "zero":
-        share = xp.where(mass > 0, share, xp.zeros_like(share))
+        share = xp.where(mass > 0, share, zero)
     return share
