@@ -51,7 +51,10 @@ class Histograms(Library):
         return place - self.xp.floor(place)
 
     def index_bins(self, place: Array, shape: tuple[int, ...]) -> Array:
-        """Where places (k, C, m) are in an array (k|1, C, 2, bins), flat; it may be `place`."""
+        """Where places (k, C, m) are in an array (k|1, C, 2, bins), flat.
+
+        It is for `histogram` and `look_up_lines`, and may be `place` itself, still to be rounded.
+        """
         samples, classes, sides, bins = shape
         both = sides * bins
         index = self.whole_part(place, both - 1)

@@ -37,9 +37,8 @@ def score_term(
         if term.classes is not None and terms.shape[1] == arrays[0].shape[1]:
             terms = terms @ xp.permute_dims(_selection(scorer, term, arrays[0]), (1, 0))
         value = terms if term.per_sample else terms[0, :]
-    scale = share if factor == 1 else share * factor
-    value = value if factor == 1 else value * factor
-    return Scored(value, tuple(slope * _expand(xp, scale, slope) for slope in slopes))
+    scale = share * factor
+    return Scored(value * factor, tuple(slope * _expand(xp, scale, slope) for slope in slopes))
 
 
 def scale_slopes(

@@ -10,11 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, TypeVar
 
-import numpy as np
-
 T = TypeVar("T")
 
-_CALMING = (32 << 20) - (1 << 16)
+
+CALMING = (32 << 20) - (1 << 16)
 """Bytes to allocate and free once, so that tiles get their memory back from the last tile.
 
 glibc returns freed memory to the system beyond a threshold, and each tile would pay for its
@@ -111,7 +110,6 @@ class Workers:
             raise
         if self._started is not None:
             self._started(count)
-        np.empty(_CALMING, dtype=np.uint8)
         return pool
 
 

@@ -13,7 +13,7 @@ import torch
 from .._xp import Array, Dtype, Namespace
 from ..backend import Backend
 from ..engine import Problem
-from ..threads import Workers
+from ..threads import CALMING, Workers
 from ..tiles import LARGE
 from ._torch_call import State
 from ._torch_graph import TorchBackend
@@ -176,3 +176,6 @@ class DeviceBackend(EagerBackend):
     ) -> Array:
         place = TorchBackend.place_errors(self, errors, bins, hinge, truth)
         return place if room is None else room.copy_(place)
+
+
+torch.empty(CALMING, dtype=torch.uint8)

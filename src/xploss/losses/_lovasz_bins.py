@@ -27,7 +27,7 @@ def weights_of_bins(size: Array, backend: Backend) -> tuple[Array, Array]:
     # without foreground, the first bin that holds anything shares the whole increment of 1
     top = ~has & (back > 0) & (above == back)
     alone = xp.astype(top, back.dtype) / xp.where(top, back, xp.ones_like(back))
-    # 1/U, where without foreground no I is left to be divided by U
+    # 1/U; without foreground any number, for I is 0 and no pixel asks for its weight
     some = xp.where(has, ground, xp.ones_like(ground))
     inverse0, inverse1 = 1 / (some + (above - back)), 1 / (some + above)
     mean_fore = 0.5 * (inverse0 + inverse1)
