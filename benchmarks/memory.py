@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .plan import COMPILED, Job
+from .plan import Job
 from .runners import RUNNERS
 from .workloads import Workload
 
@@ -24,17 +24,12 @@ def names(job: Job) -> list[str]:
 def peak(job: Job, name: str, step: str) -> dict[str, Any]:
     """The bytes that a pass needs beyond its inputs at its peak, the gradient included."""
     runner, work = RUNNERS[job.runner], job.work
-    part = runner.field(replace(work, shape=_part(work)), only=name)
-    if not part.contenders:
-        return {"absent": part.absent.get(name, "no such loss")}
-    del part
-    field = runner.field(work, only=name, run=False)
+    # a first run makes threads, pages of code, and all else that is made once
+    field = runner.field(work, only=name)
     if not field.contenders:
         return {"absent": field.absent.get(name, "no such loss")}
     contender = field.contenders[0]
     call = contender.step(step)
-    if job.runner in COMPILED:
-        call()
     found: dict[str, Any] = {}
     gauge = _gauge(job.runner)
     gauge.reset()
@@ -44,11 +39,6 @@ def peak(job: Job, name: str, step: str) -> dict[str, Any]:
     if contender.temporaries is not None:
         found["temporaries"] = contender.temporaries(step)
     return found
-
-
-def _part(work: Workload) -> tuple[int, ...]:
-    """Enough that whatever is made once has been made: threads, and the pages of all code."""
-    return (*work.shape[:-1], work.shape[-1] // 4)
 
 
 def _tiny(work: Workload) -> tuple[int, ...]:

@@ -224,6 +224,29 @@ def test_a_compound_with_terms(torch: Any) -> None:
     torch.testing.assert_close(ours, x.grad, rtol=1e-12, atol=1e-16)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("shape", [(2, 1, 163841), (2, 2, 65541)])
+@pytest.mark.parametrize("per_image", [False, True])
+def test_histograms_by_several_threads(
+    torch: Any, threads: int, shape: tuple[int, ...], per_image: bool
+) -> None:
+    """Each of torch's threads adds up a histogram of its own: pixels that do not divide evenly."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(shape)
+    t, w = (rng.random(shape) < 0.3).astype(x.dtype), rng.integers(0, 3, (shape[0], shape[2])) / 2.0
+    mode: Any = "binary" if shape[1] == 1 else "multilabel"
+    loss = LovaszLoss(mode, per_image=per_image)
+    value, gradient = loss.value_and_grad(x, t, weight=w)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = loss.value_and_grad(*map(torch.from_numpy, (x, t)), weight=torch.from_numpy(w))
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(found[0], torch.as_tensor(value), rtol=1e-13, atol=0)
+    torch.testing.assert_close(found[1], torch.from_numpy(gradient), rtol=1e-9, atol=1e-18)
+
+
 def test_threads_share_a_loss(torch: Any) -> None:
     loss = DiceLoss("multiclass") + TverskyLoss("multilabel", beta=0.7)
     inputs = [tensors(torch, FEW[0], seed=s)[:2] for s in range(24)]

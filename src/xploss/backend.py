@@ -79,7 +79,7 @@ class Backend(Kernels):
             for block in blocks:
                 rows.append(measure(block, rows[-1] if rows else None))
             return [
-                parts[-1]
+                self.united(parts[-1])
                 if term.accumulates
                 else tuple(self.total(c, term.per_sample) for c in zip(*parts, strict=True))
                 for term, parts in zip(terms, zip(*rows, strict=True), strict=True)

@@ -83,8 +83,8 @@ class Histograms(Library):
         """The number (or Σ weight) and Σ weight·values of each index, of `shape`, plus `held`.
 
         Numbers have the dtype that `count_dtype` says. An index, as `index_bins` gives it, may be
-        one past the end, and counts nowhere. By the standard alone: the values are sorted by
-        index, and running sums differenced.
+        one past the end, and counts nowhere; the values may be used up. By the standard alone:
+        the values are sorted by index, and running sums differenced.
         """
         xp, length = self.xp, math.prod(shape)
         flat = xp.reshape(index, (-1,))
@@ -103,6 +103,10 @@ class Histograms(Library):
         size, total, many = (xp.reshape(x[1:] - x[:-1], shape) for x in (size, total, many))
         found = size, xp.where(many > 0, math.inf, total)
         return found if held is None else tuple(a + b for a, b in zip(held, found, strict=True))
+
+    def united(self, held: Measured) -> Measured:
+        """The histograms that the tiles of a run have come to: a backend may hold several."""
+        return held
 
     def _running(self, x: Array, ends: Array) -> Array:
         """The sums of the first elements of `x`, as many as `ends` says."""

@@ -43,7 +43,7 @@ class Walk(Reader):
         if any(t.whole for *_, t in self.terms):
             return Grid(samples, classes, pixels, size)
         accumulates = any(t.accumulates for *_, t in self.terms)
-        entrywise = self._first.mode != "multiclass" and not accumulates
+        entrywise = self._first.mode != "multiclass"
         limit = self.backend.tile_limit(self.laid.pred, size, accumulates, entrywise)
         return Grid(samples, classes, pixels, limit, self.backend.workers(entrywise))
 

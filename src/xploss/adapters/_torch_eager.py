@@ -75,6 +75,8 @@ class EagerBackend(EagerKernels):
     def tile_limit(self, x: Array, size: int, accumulates: bool, entrywise: bool) -> int:
         half: bool = x.element_size() < 4
         limit = self.tile_elements >> half
+        if entrywise and accumulates:
+            return limit >> 1
         if entrywise or accumulates or size < LARGE:
             return limit
         # the tiles of all threads are to be small beside the array, with what is computed from them
@@ -162,6 +164,7 @@ class DeviceBackend(EagerBackend):
     cost_of_margin = TorchBackend.cost_of_margin
     added = TorchBackend.added
     histogram = TorchBackend.histogram
+    united = TorchBackend.united
     index_bins = TorchBackend.index_bins
     hinge = TorchBackend.hinge
     look_up_lines = TorchBackend.look_up_lines

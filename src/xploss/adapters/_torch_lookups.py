@@ -13,14 +13,18 @@ from .._xp import Array, Device, Dtype
 from ._torch_graph import Place, TorchBackend
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from ..walk import Measured
 
 NUMPY_DTYPES = {
     torch.float64: np.float64, torch.float32: np.float32,
     torch.int64: np.int64, torch.int32: np.int32, torch.complex128: np.complex128,
 }  # fmt: skip
-_RUN = 1 << 16
-"""Elements that are looked up at a time, so that their indices stay in the cache."""
+_RUN = 1 << 15
+"""Elements that each of several threads counts or looks up at a time: they stay in its cache."""
+_ROWS = 8
+"""The most histograms that are filled at the same time, and added in the end."""
 _LONGEST = 1 << 19
 """Numbers to count that are kept."""
 
@@ -41,6 +45,26 @@ def _array(shape: tuple[int, ...], dtype: Dtype) -> Array:
     torch's own are aligned further, and of such blocks glibc keeps up to eight for later.
     """
     return torch.from_numpy(np.empty(shape, NUMPY_DTYPES[dtype]))
+
+
+def _runs(length: int, rows: int) -> Iterator[tuple[int, int, int]]:
+    """Where runs begin, how long each is, and into how many rows it may be cut.
+
+    One line is for the runs of full length, and one for what is left.
+    """
+    run = _RUN * max(rows, 2)
+    whole = length // run * run
+    if whole:
+        yield 0, run, rows
+    if whole < length:
+        rest = length - whole
+        yield whole, rest, 1 if rest % rows else rows
+
+
+def _split(arrays: Sequence[Array], start: int, run: int) -> list[Sequence[Array]]:
+    """The runs of each array from `start` on; full runs leave off what is less than one."""
+    end = start + (len(arrays[0]) - start) // run * run
+    return [x[start:end].unsafe_split(run) for x in arrays]
 
 
 class EagerLookUps(TorchBackend):
@@ -123,49 +147,64 @@ class EagerLookUps(TorchBackend):
     ) -> Measured:
         # size and total are one complex number, so that a bin is visited once;
         # counts are exact up to 2^53, and one bin more takes what counts nowhere
-        length = math.prod(shape)
-        if held is None:
-            sums = torch.zeros(length + 1, dtype=torch.complex128, device=index.device)
-            held = tuple(part[:length].view(shape) for part in (sums.real, sums.imag))
-        else:
-            sums = torch.view_as_complex(held[0].as_strided((length + 1, 2), (2, 1)))
-        flat, value = index.reshape(-1), values.reshape(-1)
+        length, flat, value = math.prod(shape), index.reshape(-1), values.reshape(-1)
+        rounded = index.is_floating_point()
         if weight is not None:
             weight = weight.expand(values.shape).reshape(-1)
             value = self.multiply(value, weight)
-        bins = _array((min(len(flat), _RUN),), torch.int64)
-        pairs = _array(bins.shape, torch.complex128).fill_(1.0)
-        sizes, totals = pairs.real, pairs.imag
-        runs = [x.unsafe_split(_RUN) for x in (flat, value, *(() if weight is None else (weight,)))]
-        for own, errors, *weights in zip(*runs, strict=True):
-            count = own.shape[0]
-            if count < bins.shape[0]:
-                bins, pairs, sizes, totals = (x[:count] for x in (bins, pairs, sizes, totals))
-            totals.copy_(errors)
-            for w in weights:
-                sizes.copy_(w)
-            sums.scatter_add_(0, bins.copy_(self._as_integers(own, length)), pairs)
+        if held is None:
+            # torch adds along several rows at once, one for each of its threads
+            rows = min(torch.get_num_threads(), _ROWS) if len(flat) > _RUN else 1
+            sums = torch.zeros((rows, length + 1), dtype=torch.complex128, device=index.device)
+            held = tuple(part[:, :length].view(rows, *shape) for part in (sums.real, sums.imag))
+        else:
+            rows = held[0].shape[0]
+            memory = held[0].as_strided((rows, length + 1, 2), (2 * length + 2, 2, 1))
+            sums = torch.view_as_complex(memory)
+        # whole parts are taken where values were
+        integers = value.view(torch.int32 if value.element_size() == 4 else torch.int64)
+        given = (flat, value, integers, *(() if weight is None else (weight,)))
+        for start, run, shares in _runs(len(flat), rows):
+            bins = _array((run,), torch.int64)
+            pairs = _array((run,), torch.complex128).fill_(1.0)
+            sizes, totals = pairs.real, pairs.imag
+            places, added, table = bins.view(shares, -1), pairs.view(shares, -1), sums[:shares]
+            for own, errors, whole, *weights in zip(*_split(given, start, run), strict=True):
+                totals.copy_(errors)
+                for w in weights:
+                    sizes.copy_(w)
+                bins.copy_(whole.copy_(own).clamp_(0, length) if rounded else own)
+                table.scatter_add_(1, places, added)
         return held
+
+    def united(self, held: Measured) -> Measured:
+        return tuple(part.sum(0) if part.shape[0] > 1 else part[0] for part in held)
 
     def index_bins(self, place: Array, shape: tuple[int, ...]) -> Array:
         # of a single class, a run of them is converted when it is counted or looked up
         return place if shape[0] == shape[1] == 1 else super().index_bins(place, shape)
 
-    def _as_integers(self, index: Array, most: int) -> Array:
-        """A run of what `index_bins` gives, as integers of at most `most`."""
-        return self.whole_part(index, most) if index.is_floating_point() else index
-
     def look_up_lines(self, lines: Array, index: Array, place: Array) -> Array:
         # start and rise are found as one number of twice the bits
         kind = torch.float64 if lines.dtype == torch.float32 else torch.complex128
         found = place if place.is_contiguous() else self.copied(place)
-        table, flat, along = lines.view(kind).view(-1), index.reshape(-1), found.view(-1)
-        pairs = _array((min(len(flat), _RUN),), kind)
-        for own, within in zip(flat.unsafe_split(_RUN), along.unsafe_split(_RUN), strict=True):
-            pairs = pairs[: own.shape[0]]
-            torch.index_select(table, 0, self._as_integers(own, len(table) - 1), out=pairs)
-            start, rise = pairs.view(lines.dtype).view(-1, 2).unbind(1)
-            torch.addcmul(start, rise, within.frac_(), out=within)
+        table, flat = lines.view(kind).view(-1), index.reshape(-1)
+        most, given = len(table) - 1, (flat, found.view(-1))
+        for start, run, rows in _runs(len(flat), torch.get_num_threads()):
+            bins, pairs = _array((run,), torch.int64), _array((run,), kind)
+            whole = _array((run,), torch.int32) if flat.is_floating_point() else None
+            starts, rises = pairs.view(lines.dtype).view(-1, 2).unbind(1)
+            tables, places = table.expand(rows, -1), bins.view(rows, -1)
+            looked_up = pairs.view(rows, -1)
+            for own, within in zip(*_split(given, start, run), strict=True):
+                along = own if whole is None else whole.copy_(own).clamp_(0, most)
+                if rows == 1:
+                    torch.index_select(table, 0, along, out=pairs)
+                else:
+                    # along several rows, torch looks up by all its threads
+                    bins.copy_(along)
+                    torch.gather(tables, 1, places, out=looked_up)
+                torch.addcmul(starts, rises, within.frac_(), out=within)
         return found
 
     def put_at(self, x: Array, truth: Place, values: Array) -> Array:

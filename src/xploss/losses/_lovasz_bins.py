@@ -32,11 +32,9 @@ def weights_of_bins(size: Array, backend: Backend) -> tuple[Array, Array]:
     inverse0, inverse1 = 1 / (some + (above - back)), 1 / (some + above)
     mean_fore = 0.5 * (inverse0 + inverse1)
     mean_back = 0.5 * (before + after) * inverse0 * inverse1 + alone
-    fall = xp.stack(
-        [before * inverse0 * inverse0 - after * inverse1 * inverse1, inverse0 - inverse1], axis=2
-    )
-    mean = xp.stack([mean_back, mean_fore], axis=2)
-    return mean, -xp.where(fall > mean, mean, fall)
+    fall_fore = xp.minimum(inverse0 - inverse1, mean_fore)
+    fall_back = xp.minimum(before * inverse0 * inverse0 - after * inverse1 * inverse1, mean_back)
+    return xp.stack([mean_back, mean_fore], axis=2), -xp.stack([fall_back, fall_fore], axis=2)
 
 
 def table(
@@ -45,23 +43,21 @@ def table(
     mean: Array,
     rise: Array,
     backend: Backend,
-    bits: int,
     hinge: bool,
 ) -> Array:
     """The derivative by p or by the logit u beyond the start of a bin: start + rise·u, (..., 2).
 
     The line passes through the mean weight at the place of the bin's mean error, which is found
-    in the arithmetic of the pixels (`bits`), so that equal errors share their weight exactly.
-    Hinge errors of 0, in the last bin, have the derivative 0.
+    in the arithmetic of the pixels, the dtype of `mean` and `rise`, so that equal errors share
+    their weight exactly. Hinge errors of 0, in the last bin, have the derivative 0.
     """
     xp, bins, device = backend.xp, size.shape[-1], backend.device(total)
     filled = size > 0
     average = total / xp.where(filled, size, xp.ones_like(size))
-    narrow = xp.float64 if bits == 64 else xp.float32
-    average, mean, rise = (xp.astype(x, narrow, copy=False) for x in (average, mean, rise))
+    average = xp.astype(average, mean.dtype, copy=False)
     side = backend.constant([0.0, 1.0], mean)[:, None]
     place = backend.place_errors(average, bins, hinge, side)
-    away = place - (xp.arange(bins, dtype=narrow, device=device) + bins * side)
+    away = place - (xp.arange(bins, dtype=mean.dtype, device=device) + bins * side)
     start = mean - rise * xp.where(filled, away, xp.zeros_like(away))
     # foreground errors fall as p rises
     sign = 1 - 2 * side

@@ -225,7 +225,10 @@ class LovaszLoss(Term):
         loss = xp.sum(mean * total, axis=(2, 3))
         mass = xp.sum(size[:, :, 1, :], axis=2)
         valid = mass + xp.sum(size[:, :, 0, :], axis=2)
-        slopes = table(size, total, mean, rise, backend, bits, self.hinge)
+        # of the pixels' dtype from here on
+        narrow = xp.float64 if bits == 64 else xp.float32
+        mean, rise = (xp.astype(x, narrow, copy=False) for x in (mean, rise))
+        slopes = table(size, total, mean, rise, backend, self.hinge)
         return loss, mass, valid, slopes
 
     def pull(self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]) -> None:
