@@ -75,9 +75,9 @@ class EagerBackend(EagerKernels):
     def tile_limit(self, x: Array, size: int, accumulates: bool, entrywise: bool) -> int:
         half: bool = x.element_size() < 4
         limit = self.tile_elements >> half
-        if accumulates:
+        if entrywise and accumulates:
             return limit >> 1
-        if entrywise or size < LARGE:
+        if entrywise or accumulates or size < LARGE:
             return limit
         # the tiles of all threads are to be small beside the array, with what is computed from them
         return min(limit, size >> 4)
