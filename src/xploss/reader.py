@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import inputs, values
@@ -33,6 +33,8 @@ class Memory:
     """The slopes, up to a factor, with which `room` holds the gradient already."""
     scorer: Backend | None = None
     """Where slopes are arrays of."""
+    whole: dict[Any, Any] = field(default_factory=dict)
+    """What terms that see all pixels at once keep of them."""
 
 
 @dataclass
@@ -150,6 +152,7 @@ class Reader:
             slopes=Slopes(),
             sizes=self._sizes if b.keeps_tiles and not b.traces else None,
             memory={},
+            whole=self.memory.whole,
         )
         return reading, out
 

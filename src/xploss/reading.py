@@ -67,7 +67,9 @@ class Reading:
     sizes: dict[Any, Array] | None
     """The number of pixels of a tile as an array, which all tiles of a walk share; or None."""
     memory: dict[Any, Any]
-    """What a term keeps of a tile between measure and pull."""
+    """What a term keeps of a tile between measure and pull, if the tile is kept."""
+    whole: dict[Any, Any]
+    """The same for terms that see all pixels at once: they have one tile, read again for pull."""
 
     @lazy
     def place(self) -> Any:

@@ -113,6 +113,12 @@ class JaxBackend(Backend):
         total = jnp.zeros(length, dtype).at[flat].add(value, mode="drop")
         return size.reshape(shape), total.reshape(shape)
 
+    def unsort(self, x: Array, order: Array) -> Array:
+        rows = jnp.arange(math.prod(x.shape[:-1]))[:, None]
+        flat, place = (y.reshape(len(rows), -1) for y in (x, order))
+        moved = jnp.zeros_like(flat).at[rows, place].set(flat, unique_indices=True)
+        return moved.reshape(x.shape)
+
     def tile_limit(self, x: Array, size: int, accumulates: bool, entrywise: bool) -> int:
         if not _on_host():
             return 1 << 24

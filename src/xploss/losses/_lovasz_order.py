@@ -21,18 +21,20 @@ class Ordered:
 
 
 def weights_of_order(loss: LovaszLoss, activation: Activation, reading: Reading) -> Ordered:
-    """Sort the errors of each class, once per tile and loss."""
-    if loss not in reading.memory:
-        reading.memory[loss] = _sorted(loss, activation, reading)
-    ordered: Ordered = reading.memory[loss]
+    """Sort the errors of each class, once per call and loss."""
+    if loss not in reading.whole:
+        reading.whole[loss] = _sorted(loss, activation, reading)
+    ordered: Ordered = reading.whole[loss]
     return ordered
 
 
 def _sorted(loss: LovaszLoss, activation: Activation, reading: Reading) -> Ordered:
     b, xp = reading.backend, reading.backend.xp
-    errors = loss.errors(activation, reading)
+    # a hinge error is 1 − margin, which rounds; the margin itself keeps the order exactly
+    hinge = loss.hinge
+    keys = b.signed(reading.truth) * activation.x if hinge else loss.errors(activation, reading)
     foreground = reading.truth > 0.5 if reading.labels is None else reading.foreground
-    shape = errors.shape
+    shape = keys.shape
 
     def rows(x: Array) -> Array:
         """(k, C, m) as (R, C, pixels)."""
@@ -42,16 +44,19 @@ def _sorted(loss: LovaszLoss, activation: Activation, reading: Reading) -> Order
         return xp.reshape(xp.permute_dims(x, (1, 0, 2)), (1, shape[1], shape[0] * shape[2]))
 
     weight = None if reading.weight is None else rows(reading.weight)
-    e, fore = rows(errors), rows(foreground)
-    order = xp.argsort(e, axis=-1, descending=True, stable=False)
+    keys, fore = rows(keys), rows(foreground)
+    # of equal errors the order of the pixels decides, on every backend
+    order = xp.argsort(keys, axis=-1, descending=not hinge)
     weight = None if weight is None else xp.take_along_axis(weight, order, axis=-1)
     fore = xp.take_along_axis(fore, order, axis=-1)
-    e = xp.take_along_axis(e, order, axis=-1)
+    e = xp.take_along_axis(keys, order, axis=-1)
+    if hinge:
+        e = b.maximum(1 - e, 0.0)
     slope, mass, size = increments(fore, weight, reading.weighted, reading)
     terms = e * slope if weight is None else e * slope * weight
     value = b.add_pixels(terms, reading.accumulator)
     sign = 1 - 2 * xp.astype(fore, e.dtype)
-    if loss.hinge:
+    if hinge:
         sign = sign * xp.astype(e > 0, e.dtype)
     slopes = b.unsort(slope * sign, order)
     if slopes.shape != shape:
