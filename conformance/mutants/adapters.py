@@ -113,6 +113,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("tiles written to the first place", JAX,
            "jax.lax.dynamic_update_slice(out, tile, (block.sample, 0, block.pixel))",
            "jax.lax.dynamic_update_slice(out, tile, (block.sample, 0, 0))", "jax"),
+    Mutant("unsorted by sorting again in JAX", JAX,
+           ".at[rows, place].set(flat, unique_indices=True)", "+ flat[rows, place]", "jax"),
     Mutant("a target that asks for a gradient taken in JAX", JAX,
            "if tangent is not None and not isinstance(tangent, SymbolicZero):", "if False:",
            "jax"),

@@ -26,7 +26,7 @@ class Backend(Kernels):
     traces: ClassVar[bool] = False
     """Whether arrays are walked in one piece, as a compiler wants it that fuses operations."""
     keeps_tiles: ClassVar[bool] = True
-    """Whether a single small tile may be kept from measure to pull."""
+    """Whether what is read of a single tile may be kept from measure to pull."""
     holds: ClassVar[bool] = False
     """Whether the gradient's array may hold the probabilities until they are pulled."""
 

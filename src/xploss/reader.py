@@ -152,7 +152,7 @@ class Reader:
             slopes=Slopes(),
             sizes=self._sizes if b.keeps_tiles and not b.traces else None,
             memory={},
-            whole=self.memory.whole,
+            whole=self.memory.whole if b.keeps_tiles else {},
         )
         return reading, out
 
