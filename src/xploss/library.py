@@ -12,6 +12,8 @@ class Library:
     """An array library: its dtypes, its devices, and whether its arrays can be looked at."""
 
     name: ClassVar[str] = "generic"
+    in_place: ClassVar[bool] = True
+    """Whether arrays can be written to."""
 
     def __init__(self, xp: Namespace) -> None:
         self.xp = xp

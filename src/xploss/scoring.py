@@ -38,7 +38,7 @@ def score_term(
             terms = terms @ xp.permute_dims(_selection(scorer, term, arrays[0]), (1, 0))
         value = terms if term.per_sample else terms[0, :]
     scale = share * factor
-    return Scored(value * factor, tuple(slope * _expand(xp, scale, slope) for slope in slopes))
+    return Scored(value * factor, tuple(_scaled(scorer, slope, scale) for slope in slopes))
 
 
 def scale_slopes(
@@ -66,6 +66,12 @@ def add_values(loss: Loss, parts: Sequence[Array]) -> Array:
             'equal shapes, for nothing is broadcast; take reduction="mean" or "sum"'
         )
     return sum(parts[1:], start=parts[0])
+
+
+def _scaled(backend: Backend, slope: Array, scale: Array) -> Array:
+    """A term's new slope times `scale` (R, C); a table, which is large, in its own memory."""
+    scale = _expand(backend.xp, scale, slope)
+    return backend.multiply(slope, scale, slope) if slope.ndim > 2 else slope * scale
 
 
 def _expand(xp: Namespace, scale: Array, slope: Array) -> Array:

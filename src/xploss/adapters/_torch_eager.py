@@ -34,6 +34,7 @@ class EagerBackend(EagerKernels):
         super().__init__(xp)
         self._graph = graph
 
+    in_place = True
     traces = False
     holds = True
     tile_elements = 1 << 19

@@ -52,6 +52,7 @@ class TorchBackend(Backend):
     """torch tensors, by functions that autograd, torch.func and torch.compile can trace."""
 
     name = "torch"
+    in_place = False
     traces = True
 
     def owns(self, x: Array) -> bool:

@@ -20,7 +20,7 @@ from ._lovasz_order import weights_of_order
 from .region import share_of_classes
 
 if TYPE_CHECKING:
-    from .._xp import Array
+    from .._xp import Array, Dtype
     from ..activations import Activation
     from ..backend import Backend
     from ..reading import Reading
@@ -160,10 +160,13 @@ class LovaszLoss(Term):
         b = reading.backend
         if self.method == "sort":
             return weights_of_order(self, activation, reading).statistics
-        errors = self.errors(activation, reading)
-        samples = errors.shape[0] if self.per_image else 1
+        samples = activation.x.shape[0] if self.per_image else 1
         shape = (samples, reading.classes, 2, self.count)
+        errors = self.errors(activation, reading) if reading.labels is None else None
         index = b.index_bins(self._place(activation, reading, errors), shape)
+        if errors is None:
+            # where the places were
+            errors = self.errors(activation, reading)
         if reading.weight is not None:
             end = b.xp.full_like(index, math.prod(shape))
             index = b.xp.where(reading.weight > 0, index, end)
@@ -196,37 +199,41 @@ class LovaszLoss(Term):
             losses, mass, size = statistics
             slopes = (xp.ones_like(losses),)
         else:
-            classes = statistics[0].shape[1]
-            # a trace would hold the same operations again for each part
-            step = max(1, CHUNK // self.count) if backend.concrete(statistics[0]) else classes
-            scores = [
-                self._score_bins(
-                    *(s[:, c : min(c + step, classes), ...] for s in statistics),
-                    backend=backend,
-                    bits=bits,
-                )
-                for c in range(0, classes, step)
-            ]
-            losses, mass, size, found = (
-                parts[0] if len(parts) == 1 else xp.concat(parts, axis=1)
-                for parts in zip(*scores, strict=True)
-            )
+            # of the pixels' dtype
+            narrow = xp.float64 if bits == 64 else xp.float32
+            losses, mass, size, found = self._score_classes(statistics, backend, narrow)
             slopes = (found,)
         weights = backend.constant(self.weights(losses.shape[1]), losses)[None, :]
         return losses, share_of_classes(self, weights, mass, size, backend), slopes
 
-    def _score_bins(
-        self, size: Array, total: Array, *, backend: Backend, bits: int
+    def _score_classes(
+        self, statistics: tuple[Array, ...], backend: Backend, narrow: Dtype
     ) -> tuple[Array, ...]:
-        """Loss, Σ w·t, Σ w, and the table of some classes from their bins, (R, C, 2, bins)."""
+        """Loss, Σ w·t, Σ w, and the table, (R, C, 2, bins, 2): a few classes at a time."""
+        xp, (size, total) = backend.xp, statistics
+        classes, step = size.shape[1], max(1, CHUNK // self.count)
+        # a trace would hold the same operations again for each part
+        if step >= classes or not backend.in_place:
+            return self._score_bins(size, total, backend, narrow)
+        table = xp.empty((*size.shape, 2), dtype=narrow, device=backend.device(total))
+        sums = []
+        for c in range(0, classes, step):
+            part = (slice(None), slice(c, min(c + step, classes)), ...)
+            *found, lines = self._score_bins(size[part], total[part], backend, narrow)
+            backend.write(table[part], lines)
+            sums.append(found)
+        return *(xp.concat(parts, axis=1) for parts in zip(*sums, strict=True)), table
+
+    def _score_bins(
+        self, size: Array, total: Array, backend: Backend, narrow: Dtype
+    ) -> tuple[Array, ...]:
+        """The same of some classes from their bins, (R, C, 2, bins)."""
         xp = backend.xp
         size = xp.astype(size, total.dtype)
         mean, rise = weights_of_bins(size, backend)
         loss = xp.sum(mean * total, axis=(2, 3))
         mass = xp.sum(size[:, :, 1, :], axis=2)
         valid = mass + xp.sum(size[:, :, 0, :], axis=2)
-        # of the pixels' dtype from here on
-        narrow = xp.float64 if bits == 64 else xp.float32
         mean, rise = (xp.astype(x, narrow, copy=False) for x in (mean, rise))
         slopes = table(size, total, mean, rise, backend, self.hinge)
         return loss, mass, valid, slopes
