@@ -48,6 +48,8 @@ def scale_slopes(
     if cotangent is None or term.maps or not slopes:
         return slopes
     scorer, (cot,) = backend.scoring((cotangent,))
+    if cot.ndim == 0 and scorer.concrete(cot) and scorer.on_host(cot) and float(cot) == 1.0:
+        return slopes
     cot = scorer.xp.astype(cot, slopes[0].dtype, copy=False)
     if term.reduction != "none":
         return tuple(slope * cot for slope in slopes)

@@ -47,18 +47,21 @@ def _array(shape: tuple[int, ...], dtype: Dtype) -> Array:
     return torch.from_numpy(np.empty(shape, NUMPY_DTYPES[dtype]))
 
 
+def _longest_run(length: int, rows: int) -> int:
+    """What scratch is made for, which all runs share."""
+    return min(length, _RUN * max(rows, 2))
+
+
 def _runs(length: int, rows: int) -> Iterator[tuple[int, int, int]]:
     """Where runs begin, how long each is, and into how many rows it may be cut.
 
     One line is for the runs of full length, and one for what is left.
     """
-    run = _RUN * max(rows, 2)
-    whole = length // run * run
-    if whole:
-        yield 0, run, rows
-    if whole < length:
-        rest = length - whole
-        yield whole, rest, 1 if rest % rows else rows
+    run = _longest_run(length, rows)
+    whole = length // max(run, 1) * run
+    for start, size in ((0, run), (whole, length - whole)):
+        if size:
+            yield start, size, 1 if size % rows else rows
 
 
 def _split(arrays: Sequence[Array], start: int, run: int) -> list[Sequence[Array]]:
@@ -164,9 +167,11 @@ class EagerLookUps(TorchBackend):
         # whole parts are taken where values were
         integers = value.view(torch.int32 if value.element_size() == 4 else torch.int64)
         given = (flat, value, integers, *(() if weight is None else (weight,)))
+        longest = _longest_run(len(flat), rows)
+        scratch = _array((longest,), torch.int64)
+        ones = _array((longest,), torch.complex128).fill_(1.0)
         for start, run, shares in _runs(len(flat), rows):
-            bins = _array((run,), torch.int64)
-            pairs = _array((run,), torch.complex128).fill_(1.0)
+            bins, pairs = scratch[:run], ones[:run]
             sizes, totals = pairs.real, pairs.imag
             places, added, table = bins.view(shares, -1), pairs.view(shares, -1), sums[:shares]
             for own, errors, whole, *weights in zip(*_split(given, start, run), strict=True):
@@ -190,9 +195,13 @@ class EagerLookUps(TorchBackend):
         found = place if place.is_contiguous() else self.copied(place)
         table, flat = lines.view(kind).view(-1), index.reshape(-1)
         most, given = len(table) - 1, (flat, found.view(-1))
-        for start, run, rows in _runs(len(flat), torch.get_num_threads()):
-            bins, pairs = _array((run,), torch.int64), _array((run,), kind)
-            whole = _array((run,), torch.int32) if flat.is_floating_point() else None
+        threads = torch.get_num_threads()
+        longest = _longest_run(len(flat), threads)
+        scratch, numbers = _array((longest,), torch.int64), _array((longest,), kind)
+        integers = _array((longest,), torch.int32) if flat.is_floating_point() else None
+        for start, run, rows in _runs(len(flat), threads):
+            bins, pairs = scratch[:run], numbers[:run]
+            whole = None if integers is None else integers[:run]
             starts, rises = pairs.view(lines.dtype).view(-1, 2).unbind(1)
             tables, places = table.expand(rows, -1), bins.view(rows, -1)
             looked_up = pairs.view(rows, -1)
