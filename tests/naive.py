@@ -194,3 +194,10 @@ def _sides(xp: Any, loss: Any, k: int, t: Array, w: Array) -> tuple[Any, Any]:
         return balance, 1 - balance
     given = getattr(loss, "pos_weight", None)
     return (given[k] if isinstance(given, tuple) else 1.0 if given is None else given), 1.0
+
+
+def lovasz_weights(fore: np.ndarray) -> np.ndarray:
+    """1/U at a foreground pixel and I/(U(U - 1)) at another, by descending error."""
+    left = fore.sum() - np.cumsum(fore)
+    union = left + np.arange(1, fore.size + 1)
+    return np.where(fore == 1, 1 / union, left / union / np.maximum(union - 1, 1))

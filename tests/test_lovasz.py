@@ -8,7 +8,6 @@ import pytest
 
 from xploss import CrossEntropyLoss, DiceLoss, LovaszLoss
 from xploss.losses import _lovasz_order
-from xploss.losses._lovasz_order import _sorted
 
 from . import differences, naive
 from .cases import IGNORED, draw
@@ -126,13 +125,6 @@ def test_dtypes(xp: Library, method: Any, dtype: str) -> None:
     assert float(value) == pytest.approx(float(expected[0]), rel=2e-6)
     bits = {"float16": 1e-3, "bfloat16": 8e-3, "float32": 1e-5, "float64": 1e-14}[dtype]
     np.testing.assert_allclose(xp.to_numpy(gradient), expected[1], rtol=bits, atol=1e-6)
-
-
-def weights_in_order(fore: np.ndarray) -> np.ndarray:
-    """1/U at a foreground pixel and I/(U(U - 1)) at another, by descending error."""
-    left = fore.sum() - np.cumsum(fore)
-    union = left + np.arange(1, fore.size + 1)
-    return np.where(fore == 1, 1 / union, left / union / np.maximum(union - 1, 1))
 
 
 def image(mode: str, size: int, seed: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -285,7 +277,7 @@ def test_ties_are_sorted_by_their_pixels(xp: Library) -> None:
     p = rng.integers(1, 4, (1, size)) / 4
     order = np.argsort(-abs(t - p)[0], kind="stable")
     expected = np.empty(size)
-    expected[order] = weights_in_order(t[0][order]) * (1 - 2 * t[0][order])
+    expected[order] = naive.lovasz_weights(t[0][order]) * (1 - 2 * t[0][order])
     for loss, pred in (
         (LovaszLoss("binary", from_logits=False, method="sort"), p),
         (LovaszLoss("binary", method="sort"), 2 * p - 1),
@@ -303,16 +295,16 @@ def test_logits_keep_their_order_where_hinge_errors_round_to_one_number(xp: Libr
     sign = 2 * t[0] - 1
     order = np.argsort(sign * xp.to_numpy(z)[0])
     expected = np.empty(size)
-    expected[order] = -weights_in_order(t[0][order]) * sign[order]
+    expected[order] = -naive.lovasz_weights(t[0][order]) * sign[order]
     np.testing.assert_allclose(xp.to_numpy(gradient)[0], expected, rtol=1e-6)
 
 
 def test_a_gradient_does_not_sort_again(torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    sorts = []
+    sorts, sort = [], _lovasz_order._sorted
 
     def counted(*given: Any) -> Any:
         sorts.append(given)
-        return _sorted(*given)
+        return sort(*given)
 
     monkeypatch.setattr(_lovasz_order, "_sorted", counted)
     z = torch.randn(1, 3, 1 << 18, requires_grad=True)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests import naive
 from tests.libraries import Library
 from xploss import LovaszLoss
 
@@ -19,11 +20,8 @@ def exact(z: np.ndarray, t: np.ndarray) -> np.ndarray:
     sign = 2.0 * t - 1
     errors = 1 - sign * z.astype(np.float64)
     order = np.argsort(-errors, kind="stable")
-    passed, seen = np.cumsum(t[order], dtype=np.int64), np.arange(1, t.size + 1)
-    union = (passed[-1] + seen - passed).astype(np.float64)
-    background = (passed[-1] - passed) / union / np.maximum(union - 1, 1)
     slopes = np.empty_like(errors)
-    slopes[order] = np.where(t[order] == 1, 1 / union, background)
+    slopes[order] = naive.lovasz_weights(t[order])
     return np.where(errors > 0, -sign * slopes, 0)
 
 
