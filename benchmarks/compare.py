@@ -55,7 +55,7 @@ def _times(old: dict[str, Any], new: dict[str, Any], tolerance: float) -> Iterat
 
 
 def _memory(old: dict[str, Any], new: dict[str, Any], tolerance: float) -> Iterator[Change]:
-    """Our own peaks: bytes do not depend on the machine's mood."""
+    """Our own peaks: each is the middle of several."""
     before = {_key(row): row["bytes"] for row in old["rows"] if _our_peak(row)}
     for row in filter(_our_peak, new["rows"]):
         if _key(row) not in before:

@@ -115,15 +115,6 @@ def test_workers_start_anew_after_a_fork() -> None:
         workers._forget()
 
 
-def test_a_worker_does_one_thing_aside() -> None:
-    workers = Workers()
-    assert workers.aside(threading.current_thread) is threading.current_thread()
-    workers.map(abs, [-1, 2], 2)
-    assert workers.aside(threading.current_thread).name.startswith("xploss")
-    with pytest.raises(ZeroDivisionError):
-        workers.aside(lambda: 1 // 0)
-
-
 def test_kernels_that_only_some_adapters_call() -> None:
     """By the standard alone, whether something is kept or not."""
     z = np.linspace(-30.0, 30.0, 13)[None, None, :]

@@ -60,6 +60,37 @@ def test_weights_by_hand(xp: Library) -> None:
     np.testing.assert_allclose(gradient, [[-1 / 4, 1 / 4, -1 / 2, 0]], rtol=1e-15)
 
 
+LIGHT = 1e-18
+"""Lost in float64 where it is added to 1."""
+LIGHT_PIXELS = {
+    # errors 4, 3 and 0: the largest is the whole loss, light as its pixel may be
+    "no foreground": ([3, 2, -5], [0, 0, 0], [LIGHT, 1, 1], 4, [1, 0, 0]),
+    # errors 3, 2 and 1/2, of background, background and foreground
+    "foreground": ([2, 1, 0.5], [0, 0, 1], [1, 1, LIGHT], 3, [1, LIGHT / 2, -LIGHT / 2]),
+    # as before, the union before the second pixel twice that of the foreground
+    "union": ([2, 1, 0.5], [0, 0, 1], [LIGHT, 1, LIGHT], 2.5, [0.5, 0.5, -LIGHT]),
+    # errors 3, 2 and 1/2, of foreground, background and foreground
+    "what is left": ([-2, 1, 0.5], [1, 0, 1], [1, 1, LIGHT], 3, [-1, LIGHT / 2, -LIGHT / 2]),
+}
+
+
+@pytest.mark.parametrize("case", LIGHT_PIXELS)
+@pytest.mark.parametrize("others", [0, 20000], ids=["sorted", "binned"])
+def test_a_light_pixel_beside_heavy_ones_keeps_its_digits(
+    xp: Library, case: str, others: int
+) -> None:
+    if others and xp.name == "strict":
+        pytest.skip("strict bins by differences of sums: the standard has no sums by index")
+    z, t, w, value, gradient = LIGHT_PIXELS[case]
+    # pixels without weight make the class a large one
+    z, t, w, gradient = ([[*x, *[0.0] * others]] for x in (z, t, w, gradient))
+    found = both(
+        xp, LovaszLoss("binary"), np.asarray(z, float), np.asarray(t), weight=np.asarray(w)
+    )
+    assert found[0] == pytest.approx(value, rel=1e-14)
+    np.testing.assert_allclose(found[1], gradient, rtol=1e-14)
+
+
 @pytest.mark.parametrize("loss", EXACT, ids=repr)
 @pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
 def test_value_and_gradient(xp: Library, loss: Any, weighted: bool) -> None:
@@ -297,6 +328,22 @@ def test_logits_keep_their_order_where_hinge_errors_round_to_one_number(xp: Libr
     expected = np.empty(size)
     expected[order] = -naive.lovasz_weights(t[0][order]) * sign[order]
     np.testing.assert_allclose(xp.to_numpy(gradient)[0], expected, rtol=1e-6)
+
+
+def test_probabilities_are_sorted_by_their_logits(xp: Library) -> None:
+    """In float32 the sigmoid of 18 and 20 is 1; without foreground the larger has the weight."""
+    z = np.array([[18.0, 20.0, -3.0]], dtype=np.float32)
+    loss = LovaszLoss("binary", surrogate="probability", method="sort")
+    gradient = both(xp, loss, z, np.zeros_like(z, dtype=np.int64))[1]
+    slope = 1 / (1 + np.exp(20.0)) / (1 + np.exp(-20.0))
+    np.testing.assert_allclose(gradient, [[0, slope, 0]], rtol=1e-6)
+
+
+def test_only_logits_of_one_class_have_a_hinge() -> None:
+    given = [LovaszLoss("multiclass"), LovaszLoss("binary", from_logits=False)]
+    assert [loss.surrogate for loss in given] == ["probability"] * 2
+    assert LovaszLoss("multiclass", surrogate="probability") == LovaszLoss("multiclass")
+    assert LovaszLoss("multilabel").surrogate == "hinge"
 
 
 def test_a_gradient_does_not_sort_again(torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:

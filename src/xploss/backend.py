@@ -115,14 +115,6 @@ class Backend(Kernels):
         """`function` of each item, in order, by so many threads."""
         return [function(item) for item in items]
 
-    def aside(self, function: Callable[[], Any]) -> Any:
-        """`function()`, by one of the threads of `map`, if there are any.
-
-        What a thread has freed is in glibc its own to take again: where tiles have been, large
-        arrays need no further memory.
-        """
-        return function()
-
     def fill(
         self,
         grid: Grid,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from . import inputs, values
@@ -102,10 +101,10 @@ class Problem:
     def score(self, statistics: Sequence[Measured]) -> tuple[Array, list[tuple[Array, ...]]]:
         """The value, and the slopes of each term by its statistics."""
         b = self.backend
-        scores = []
-        for (factor, term), arrays in zip(self.terms, statistics, strict=True):
-            score = partial(score_term, b, factor, term, arrays, self.dtype)
-            scores.append(b.aside(score) if term.accumulates else score())
+        scores = [
+            score_term(b, factor, term, arrays, self.dtype)
+            for (factor, term), arrays in zip(self.terms, statistics, strict=True)
+        ]
         slopes = [scored.slopes for scored in scores]
         parts = [scored.value for scored in scores]
         for walk in self.walks:

@@ -123,6 +123,15 @@ class Histograms(Library):
         start, rise = (xp.reshape(found[:, side], index.shape) for side in (0, 1))
         return start + rise * within
 
+    def sums_along(self, x: Array, dtype: Dtype | None = None) -> tuple[Array, Array]:
+        """The sums of what is before each element of the last axis, and of that and the element.
+
+        Neither is a difference: what is light beside all that came before keeps its digits.
+        """
+        xp, through = self.xp, self.running_sum(x, dtype)
+        none = xp.zeros_like(through[..., :1])
+        return xp.concat([none, through[..., :-1]], axis=-1), through
+
     def running_sum(self, x: Array, dtype: Dtype | None = None) -> Array:
         """The sums of the first elements along the last axis."""
         return self.xp.cumulative_sum(x, axis=-1, dtype=dtype)

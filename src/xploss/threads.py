@@ -80,11 +80,6 @@ class Workers:
         list(self._pool(count).map(take_turns, range(min(count, len(work)))))
         return found
 
-    def aside(self, function: Callable[[], T]) -> T:
-        """`function()`, by a thread that is there already, or by the caller."""
-        pools = list(self._pools.values())
-        return pools[0].submit(function).result() if pools else function()
-
     def _pool(self, count: int) -> ThreadPoolExecutor:
         with self._lock:
             if count not in self._pools:

@@ -100,9 +100,6 @@ class EagerBackend(EagerKernels):
 
         return _WORKERS.map(function, work, workers, quietly)
 
-    def aside(self, function: Callable[[], Any]) -> Any:
-        return _WORKERS.aside(function)
-
     def scoring(self, arrays: Sequence[Array]) -> tuple[Backend, Sequence[Array]]:
         if all(isinstance(a, torch.Tensor) and a.device.type == "cpu" for a in arrays):
             from .numpy import BACKEND as NUMPY
@@ -151,9 +148,6 @@ class DeviceBackend(EagerBackend):
 
     def workers(self, entrywise: bool) -> int:
         return 1
-
-    # the stream is the calling thread's
-    aside = Backend.aside
 
     def _fresh(self, like: Array, dtype: Dtype | None = None) -> Array:
         return torch.empty(like.shape, dtype=dtype or like.dtype, device=like.device)

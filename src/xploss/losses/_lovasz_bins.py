@@ -19,17 +19,16 @@ def weights_of_bins(size: Array, backend: Backend) -> tuple[Array, Array]:
     """
     xp = backend.xp
     back, fore = size[:, :, 0, :], size[:, :, 1, :]
-    before = xp.flip(backend.running_sum(xp.flip(fore, axis=2)), axis=2)
-    after = before - fore
+    after, before = (xp.flip(x, axis=2) for x in backend.sums_along(xp.flip(fore, axis=2)))
     ground = before[:, :, :1]
     has = ground > 0
-    above = backend.running_sum(back)
+    above, through = backend.sums_along(back)
     # without foreground, the first bin that holds anything shares the whole increment of 1
-    top = ~has & (back > 0) & (above == back)
+    top = ~has & (back > 0) & (above == 0)
     alone = xp.astype(top, back.dtype) / xp.where(top, back, xp.ones_like(back))
     # 1/U; without foreground any number, for I is 0 and no pixel asks for its weight
     some = xp.where(has, ground, xp.ones_like(ground))
-    inverse0, inverse1 = 1 / (some + (above - back)), 1 / (some + above)
+    inverse0, inverse1 = 1 / (some + above), 1 / (some + through)
     mean_fore = 0.5 * (inverse0 + inverse1)
     mean_back = 0.5 * (before + after) * inverse0 * inverse1 + alone
     fall_fore = xp.minimum(inverse0 - inverse1, mean_fore)

@@ -30,9 +30,10 @@ def weights_of_order(loss: LovaszLoss, activation: Activation, reading: Reading)
 
 def _sorted(loss: LovaszLoss, activation: Activation, reading: Reading) -> Ordered:
     b, xp = reading.backend, reading.backend.xp
-    # a hinge error is 1 − margin, which rounds; the margin itself keeps the order exactly
-    hinge = loss.hinge
-    keys = b.signed(reading.truth) * activation.x if hinge else loss.errors(activation, reading)
+    hinge, e = loss.hinge, None if loss.hinge else loss.errors(activation, reading)
+    # an error rounds, where it falls with the margin; the margin itself keeps the order exactly
+    margins = loss.mode != "multiclass" and loss.from_logits
+    keys = b.signed(reading.truth) * activation.x if margins else e
     foreground = reading.truth > 0.5 if reading.labels is None else reading.foreground
     shape = keys.shape
 
@@ -46,10 +47,10 @@ def _sorted(loss: LovaszLoss, activation: Activation, reading: Reading) -> Order
     weight = None if reading.weight is None else rows(reading.weight)
     keys, fore = rows(keys), rows(foreground)
     # of equal errors the order of the pixels decides, on every backend
-    order = xp.argsort(keys, axis=-1, descending=not hinge)
+    order = xp.argsort(keys, axis=-1, descending=not margins)
     weight = None if weight is None else xp.take_along_axis(weight, order, axis=-1)
     fore = xp.take_along_axis(fore, order, axis=-1)
-    e = xp.take_along_axis(keys, order, axis=-1)
+    e = xp.take_along_axis(keys if e is None else rows(e), order, axis=-1)
     if hinge:
         e = b.maximum(1 - e, 0.0)
     slope, mass, size = increments(fore, weight, reading.weighted, reading)
@@ -77,21 +78,20 @@ def increments(
     counts = reading.accumulator if weighted else b.index_dtype()
     own = xp.astype(fore, counts)
     every = xp.ones_like(own) if weight is None else xp.astype(weight, counts)
-    passed = b.running_sum(own * every, counts)
-    seen = b.running_sum(every, counts)
-    ground = passed[..., -1:]
-    left = xp.astype(ground - passed, dtype)
-    union = ground + seen - passed
-    before = xp.astype(union - every, dtype)
-    union = xp.astype(union, dtype)
+    front = own * every
+    # the foreground from a pixel on; at background, what is left after it
+    left = xp.flip(b.running_sum(xp.flip(front, axis=-1), counts), axis=-1)
+    ground, left = left[..., :1], xp.astype(left, dtype)
+    above, through = b.sums_along(every - front, counts)
+    before, union = (xp.astype(ground + x, dtype) for x in (above, through))
     one = xp.ones_like(union)
     safe = xp.where(union > 0, union, one)
     background = left / safe / xp.where(before > 0, before, one)
     slope = xp.where(fore, one / safe, background)
-    first = xp.astype(seen == every, dtype) / xp.where(every > 0, xp.astype(every, dtype), one)
+    first = xp.astype(above == 0, dtype) / xp.where(every > 0, xp.astype(every, dtype), one)
     slope = xp.where(ground > 0, slope, first)
     return (
         slope,
         xp.astype(ground[..., 0], reading.accumulator),
-        xp.astype(seen[..., -1], reading.accumulator),
+        xp.astype((ground + through)[..., -1], reading.accumulator),
     )
