@@ -30,10 +30,10 @@ def weights_of_order(loss: LovaszLoss, activation: Activation, reading: Reading)
 
 def _sorted(loss: LovaszLoss, activation: Activation, reading: Reading) -> Ordered:
     b, xp = reading.backend, reading.backend.xp
-    hinge, e = loss.hinge, None if loss.hinge else loss.errors(activation, reading)
+    hinge = loss.hinge
     # an error rounds, where it falls with the margin; the margin itself keeps the order exactly
     margins = loss.mode != "multiclass" and loss.from_logits
-    keys = b.signed(reading.truth) * activation.x if margins else e
+    keys = b.signed(reading.truth) * activation.x if margins else loss.errors(activation, reading)
     foreground = reading.truth > 0.5 if reading.labels is None else reading.foreground
     shape = keys.shape
 
@@ -50,7 +50,8 @@ def _sorted(loss: LovaszLoss, activation: Activation, reading: Reading) -> Order
     order = xp.argsort(keys, axis=-1, descending=not margins)
     weight = None if weight is None else xp.take_along_axis(weight, order, axis=-1)
     fore = xp.take_along_axis(fore, order, axis=-1)
-    e = xp.take_along_axis(keys if e is None else rows(e), order, axis=-1)
+    e = rows(loss.errors(activation, reading)) if margins and not hinge else keys
+    e = xp.take_along_axis(e, order, axis=-1)
     if hinge:
         e = b.maximum(1 - e, 0.0)
     slope, mass, size = increments(fore, weight, reading.weighted, reading)
