@@ -199,9 +199,11 @@ class TorchBackend(Backend):
             Problem(self, loss, pred, target, weight)  # its checks, while tracing
             return _torch_op.value(loss, pred, target, weight)
         if not ((pred.requires_grad and torch.is_grad_enabled()) or is_traced(pred)):
-            return super().value(loss, pred, target, weight)
+            return self.value_alone(loss, pred, target, weight)
         call = Call if self.traces else EagerCall
         return call.apply(State(self, loss), pred, target, weight)
+
+    value_alone = Backend.value
 
     def value_and_grad(
         self,

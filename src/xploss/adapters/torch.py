@@ -10,10 +10,12 @@ from .. import _xp
 from ._torch_call import is_traced
 from ._torch_eager import DeviceBackend, EagerBackend
 from ._torch_graph import TorchBackend
+from ._torch_small import SmallBackend, is_small
 
 _NAMESPACE = _xp.namespace(torch.empty(0))
 _GRAPH = TorchBackend(_NAMESPACE)
 EAGER = EagerBackend(_NAMESPACE, _GRAPH)
+_SMALL = SmallBackend(_NAMESPACE, _GRAPH)
 _DEVICE = DeviceBackend(_NAMESPACE, _GRAPH)
 
 
@@ -21,4 +23,6 @@ def backend(*arrays: Any) -> TorchBackend:
     """The backend for tensors, by whether operations on them are being traced."""
     if torch.compiler.is_compiling() or any(map(is_traced, arrays)):
         return _GRAPH
+    if is_small(*arrays):
+        return _SMALL
     return EAGER if arrays[0].device.type == "cpu" else _DEVICE

@@ -1,0 +1,95 @@
+"""Small torch tensors outside of any trace: computed by NumPy, in their own memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from .._xp import Array
+from ..engine import Problem
+from ._torch_call import State
+from ._torch_eager import EagerBackend
+from .numpy import BACKEND as NUMPY
+
+if TYPE_CHECKING:
+    from ..loss import Loss
+    from ..walk import Measured
+
+MOST = 1 << 15
+"""The most elements of what is small: torch does not divide so few among threads."""
+_DTYPES = frozenset({
+    torch.float32, torch.float64, torch.bool, torch.int64, torch.uint8, torch.int32, torch.int16, torch.int8,
+})  # fmt: skip
+
+_quiet = np.errstate(all="ignore")
+
+
+class SmallBackend(EagerBackend):
+    """Small tensors on a CPU: to call a function of NumPy costs a fraction of calling torch's.
+
+    What adds up beyond the call, statistics and what is made of them, stays with torch.
+    """
+
+    @_quiet
+    def value_alone(self, loss: Loss, *arrays: Array | None) -> Array:
+        return _tensor(NUMPY.value(loss, *map(_own, arrays)))
+
+    @_quiet
+    def value_and_grad(
+        self,
+        loss: Loss,
+        pred: Array,
+        target: Array,
+        weight: Array | None,
+        cotangent: Array | None,
+        statistics: Sequence[Measured] | None,
+    ) -> tuple[Array, Array]:
+        if cotangent is not None or statistics is not None:
+            return super().value_and_grad(loss, pred, target, weight, cotangent, statistics)
+        arrays = _own(pred), _own(target), _own(weight)
+        value, gradient = NUMPY.value_and_grad(loss, *arrays, None, None)
+        return _tensor(value), _tensor(gradient)
+
+    @_quiet
+    def forward(self, state: State, pred: Array, target: Array, weight: Array | None) -> Array:
+        problem = Problem(NUMPY, state.loss, _own(pred), _own(target), _own(weight))
+        value, state.slopes = problem.score(problem.measure(ahead=True))
+        state.problem, state.lock = problem, threading.Lock()
+        return _tensor(value)
+
+    @_quiet
+    def backward(
+        self, state: State, cotangent: Array, pred: Array, target: Array, weight: Array | None
+    ) -> Array:
+        if torch.is_grad_enabled():
+            return self._graph.backward(state, cotangent, pred, target, weight)
+        with state.lock:
+            return _tensor(state.problem.gradient(state.slopes, _own(cotangent)))
+
+
+def is_small(*arrays: Any) -> bool:
+    """Whether arrays are few numbers on a CPU, in dtypes that NumPy has."""
+    return all(
+        x is None
+        or (
+            isinstance(x, torch.Tensor)
+            and x.numel() <= MOST
+            and x.dtype in _DTYPES
+            and x.device.type == "cpu"
+            and x.layout == torch.strided
+        )
+        for x in arrays
+    )
+
+
+def _own(x: Array | None) -> Any:
+    """A tensor as an array of NumPy, in the same memory."""
+    return None if x is None else x.numpy(force=True)
+
+
+def _tensor(x: Any) -> Array:
+    return torch.from_numpy(np.asarray(x))
