@@ -19,7 +19,7 @@ DISTRIBUTIONS = {
 
 
 def place(backend: str) -> tuple[str, str]:
-    """Library and device of a backend as XPLOSS_BACKENDS names it."""
+    """Library and device (or tiles, on a CPU) of a backend as XPLOSS_BACKENDS names it."""
     name, _, device = backend.partition("-")
     return name, device or ("cuda" if name == "cupy" else "cpu")
 
@@ -36,7 +36,7 @@ def collect(backend: str) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     found["CPU"] = f"{_cpu()}, {os.cpu_count()} cores"
-    if device != "cpu":
+    if device in ("cuda", "gpu"):
         found["GPU"] = _gpu(name)
     found["system"] = f"{platform.system()} {platform.machine()}"
     return found

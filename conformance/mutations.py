@@ -32,13 +32,13 @@ FAILURE = re.compile(r"^(?:FAILED|ERROR) \w+/([\w/]+)\.py(?:::(\w+))?", re.MULTI
 ROUTES = {
     "numpy": "numpy-eager-float64",
     "strict": "strict-eager-float64",
-    "torch": "torch-autodiff-float64",
+    "torch": "torch-tiles-autodiff-float64",
     "jax": "jax-jit-autodiff-float64",
 }
 FIRST: dict[str, tuple[str, ...]] = {
     "numpy": ("gradients", "lovasz", "errors"),
     "strict": ("gradients",),
-    "torch": ("torch", "torch_op", "gradients"),
+    "torch": ("torch_small", "torch", "torch_op", "gradients"),
     "jax": ("jax", "statistics"),
 }
 SLOW = ("demo", "readme", "published", "torch_compile")

@@ -32,6 +32,12 @@ class Step:
         return [c for c in taken if family(c) == loss]
 
 
+_AUTODIFF = (
+    Step("autodiff", "float64"),
+    Step("autodiff", "float32", 3),
+    Step("autodiff", "float16", 9),
+    Step("autodiff", "bfloat16", 9, 3),
+)
 _PLAIN = (*(Step("eager", d) for d in DTYPES), Step("call", "float32", 3), Step("tiles", "float64"))
 
 # A compilation takes 0.1 to 0.3 s in JAX and 2 to 10 s in torch: float64 and float32 share the cases.
@@ -41,14 +47,12 @@ PLANS: dict[str, tuple[Step, ...]] = {
     "cupy": _PLAIN,
     "torch": (
         *_PLAIN,
-        Step("autodiff", "float64"),
-        Step("autodiff", "float32", 3),
-        Step("autodiff", "float16", 9),
-        Step("autodiff", "bfloat16", 9, 3),
+        *_AUTODIFF,
         Step("aot_eager", "float64", 110, 5),
         Step("aot_eager", "float32", 110, 60),
         Step("inductor", "float32", 700, 77),
     ),
+    "torch-tiles": (*_PLAIN, *_AUTODIFF),
     "jax": (
         Step("jit", "float64", 6),
         Step("jit", "float32", 6, 3),
@@ -64,7 +68,7 @@ PLANS: dict[str, tuple[Step, ...]] = {
 
 def steps(backend: str, *, full: bool = False) -> Iterator[Step]:
     """The steps of a backend, named as in XPLOSS_BACKENDS."""
-    for step in PLANS[backend.partition("-")[0]]:
+    for step in PLANS.get(backend) or PLANS[backend.partition("-")[0]]:
         yield replace(step, stride=1, first=0) if full else step
 
 

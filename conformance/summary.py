@@ -16,6 +16,7 @@ PLACES = {
     "numpy-cpu": "NumPy",
     "strict-cpu": "array-api-strict",
     "torch-cpu": "PyTorch, CPU",
+    "torch-tiles": "PyTorch, CPU, tiles",
     "torch-cuda": "PyTorch, CUDA",
     "jax-cpu": "JAX, CPU",
     "jax-gpu": "JAX, GPU",

@@ -14,9 +14,12 @@ ABSENT = {name: reason for name in selected() if (reason := why_absent(name))}
 PRESENT = [name for name in selected() if name not in ABSENT]
 
 OF_ONE_BACKEND = {
-    "torch": ["test_torch.py", "test_torch_compile.py", "test_torch_op.py", "test_published.py"],
+    "torch": [
+        "test_torch.py", "test_torch_compile.py", "test_torch_op.py", "test_torch_small.py",
+        "test_published.py",
+    ],
     "jax": ["test_jax.py"],
-}
+}  # fmt: skip
 collect_ignore = [
     file for name, files in OF_ONE_BACKEND.items() if name not in PRESENT for file in files
 ]

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -13,10 +13,12 @@ import pytest
 
 Array = Any
 
+# "torch-tiles" computes small tensors as large ones are, which else NumPy does
 ROOTS = {
     "numpy": "numpy",
     "strict": "array_api_strict",
     "torch": "torch",
+    "torch-tiles": "torch",
     "torch-cuda": "torch",
     "jax": "jax",
     "jax-gpu": "jax",
@@ -146,12 +148,24 @@ class Library:
 
 
 @contextmanager
+def none_small() -> Iterator[None]:
+    """Let torch compute small tensors as it does large ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("xploss.adapters._torch_small.MOST", -1)
+        yield
+
+
+@contextmanager
 def library(name: str) -> Iterator[Library]:
     """A backend, made the default place of new arrays; JAX computes with 64 bits."""
     if name.startswith("torch"):
         torch = import_module("torch")
         device = torch.device("cuda:0" if name == "torch-cuda" else "cpu")
-        with device if name == "torch-cuda" else nullcontext():
+        with ExitStack() as stack:
+            if name == "torch-cuda":
+                stack.enter_context(device)
+            if name == "torch-tiles":
+                stack.enter_context(none_small())
             yield Library(name, torch, device)
     elif name.startswith("jax"):
         jax = import_module("jax")

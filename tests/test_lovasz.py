@@ -390,7 +390,7 @@ def test_equal_errors_share_their_weight_in_a_histogram(xp: Library) -> None:
         expected[tied & (t == 1)] = -(1 / union[0] + 1 / union[1]) / 2
         expected[tied & (t == 0)] = (rest[0] + rest[1]) / (2 * union[0] * union[1])
     # torch's square root is off by a bit here and there, and a place in its bin with it
-    np.testing.assert_allclose(found, expected, rtol=3e-5 if xp.name == "torch" else 1e-6)
+    np.testing.assert_allclose(found, expected, rtol=3e-5 if xp.family == "torch" else 1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from threading import Barrier
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, JaccardLoss, Loss, LovaszLoss, TverskyLoss
 
 from .cases import LOSSES, SECOND_AT_ZERO, draw
+from .libraries import none_small
 
 SMOOTH = [loss for loss in LOSSES if all(t.from_logits for _, t in loss.terms)]
 FEW = [
@@ -27,6 +29,13 @@ def tensors(torch: Any, loss: Loss, seed: int = 1, **given: Any) -> tuple[Any, A
     pred, target, weight = draw(loss, seed, **given)
     x = torch.tensor(pred, requires_grad=True)
     return x, torch.tensor(target), None if weight is None else torch.tensor(weight)
+
+
+@pytest.fixture(params=["small", "tiles"], autouse=True)
+def _way(torch: Any, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Small tensors as NumPy computes them, and as torch does."""
+    with none_small() if request.param == "tiles" else nullcontext():
+        yield
 
 
 @pytest.fixture

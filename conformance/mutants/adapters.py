@@ -6,6 +6,7 @@ from conformance.mutants.mutant import Mutant
 
 KERNELS, NUMPY, FLAT = "kernels.py", "adapters/numpy.py", "adapters/_flat.py"
 EAGER, TILES = "adapters/_torch_eager.py", "adapters/_torch_kernels.py"
+FEW = "adapters/_torch_small.py"
 LOOKUPS, HISTOGRAMS = "adapters/_torch_lookups.py", "histograms.py"
 GRAPH, OP = "adapters/_torch_graph.py", "adapters/_torch_op.py"
 JAX = "adapters/jax.py"
@@ -60,6 +61,12 @@ MUTANTS: tuple[Mutant, ...] = (
     # torch
     Mutant("labels that are no class read", GRAPH, "return truth.only_known(taken)",
            "return taken", "torch"),
+    Mutant("upstream gradient of small tensors lost", FEW, "_own(cotangent))", "None)", "torch"),
+    Mutant("small tensors stay in float32", FEW,
+           "_tensor(gradient).to(pred.dtype)\n\n    @_quiet", "_tensor(gradient)\n\n    @_quiet", "torch"),
+    Mutant("every tensor is small", FEW, "and x.numel() <= MOST", "and MOST > 0", "torch"),
+    Mutant("NumPy raises for torch", FEW, '_quiet = np.errstate(all="ignore")',
+           '_quiet = np.errstate()', "torch"),
     Mutant("upstream gradient lost", EAGER, "problem.gradient(state.slopes, cotangent)",
            "problem.gradient(state.slopes, None)", "torch"),
     Mutant("upstream gradient lost in second order", GRAPH,

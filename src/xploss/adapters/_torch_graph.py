@@ -26,7 +26,7 @@ _INTEGRAL = (
 )  # fmt: skip
 _STORED = (torch.uint16, torch.uint32, torch.uint64)
 """Integers that torch can store but hardly compute with."""
-_KINDS = {
+KINDS = {
     "bool": (torch.bool,),
     "integral": _INTEGRAL,
     "real floating": (torch.float64, torch.float32, torch.float16, torch.bfloat16),
@@ -66,7 +66,7 @@ class TorchBackend(Backend):
 
     def isdtype(self, x: Array, kind: str | tuple[str, ...]) -> bool:
         kinds = (kind,) if isinstance(kind, str) else kind
-        return any(x.dtype in _KINDS[k] for k in kinds)
+        return any(x.dtype in KINDS[k] for k in kinds)
 
     def concrete(self, x: Array) -> bool:
         return False

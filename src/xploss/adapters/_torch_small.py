@@ -13,6 +13,7 @@ from .._xp import Array
 from ..engine import Problem
 from ._torch_call import State
 from ._torch_eager import EagerBackend
+from ._torch_graph import KINDS
 from .numpy import BACKEND as NUMPY
 
 if TYPE_CHECKING:
@@ -21,17 +22,16 @@ if TYPE_CHECKING:
 
 MOST = 1 << 15
 """The most elements of what is small: torch does not divide so few among threads."""
-_DTYPES = frozenset({
-    torch.float32, torch.float64, torch.bool, torch.int64, torch.uint8, torch.int32, torch.int16, torch.int8,
-})  # fmt: skip
 
+_DTYPES = frozenset(dtype for kind in KINDS.values() for dtype in kind)
+_HALF = (torch.float16, torch.bfloat16)
 _quiet = np.errstate(all="ignore")
 
 
 class SmallBackend(EagerBackend):
-    """Small tensors on a CPU: to call a function of NumPy costs a fraction of calling torch's.
+    """Small tensors on a CPU: calling a function of NumPy costs a fraction of calling torch's.
 
-    What adds up beyond the call, statistics and what is made of them, stays with torch.
+    What adds up over several calls, statistics and what is made of them, stays with torch.
     """
 
     @_quiet
@@ -50,9 +50,9 @@ class SmallBackend(EagerBackend):
     ) -> tuple[Array, Array]:
         if cotangent is not None or statistics is not None:
             return super().value_and_grad(loss, pred, target, weight, cotangent, statistics)
-        arrays = _own(pred), _own(target), _own(weight)
+        arrays = map(_own, (pred, target, weight))
         value, gradient = NUMPY.value_and_grad(loss, *arrays, None, None)
-        return _tensor(value), _tensor(gradient)
+        return _tensor(value), _tensor(gradient).to(pred.dtype)
 
     @_quiet
     def forward(self, state: State, pred: Array, target: Array, weight: Array | None) -> Array:
@@ -68,11 +68,12 @@ class SmallBackend(EagerBackend):
         if torch.is_grad_enabled():
             return self._graph.backward(state, cotangent, pred, target, weight)
         with state.lock:
-            return _tensor(state.problem.gradient(state.slopes, _own(cotangent)))
+            gradient = state.problem.gradient(state.slopes, _own(cotangent))
+        return _tensor(gradient).to(pred.dtype)
 
 
 def is_small(*arrays: Any) -> bool:
-    """Whether arrays are few numbers on a CPU, in dtypes that NumPy has."""
+    """Whether all are tensors of few numbers on a CPU, or None."""
     return all(
         x is None
         or (
@@ -87,8 +88,10 @@ def is_small(*arrays: Any) -> bool:
 
 
 def _own(x: Array | None) -> Any:
-    """A tensor as an array of NumPy, in the same memory."""
-    return None if x is None else x.numpy(force=True)
+    """A tensor as an array of NumPy, in the same memory unless it is in half precision."""
+    if x is None:
+        return None
+    return (x.float() if x.dtype in _HALF else x).numpy(force=True)
 
 
 def _tensor(x: Any) -> Array:

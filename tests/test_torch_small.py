@@ -1,0 +1,82 @@
+"""Small torch tensors on a CPU, which NumPy computes."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from xploss import CrossEntropyLoss, DiceLoss, Loss, LovaszLoss
+from xploss.adapters import backend_of
+
+from .cases import LOSSES, draw
+from .libraries import none_small
+
+
+@pytest.mark.parametrize("loss", [*LOSSES, LovaszLoss("binary")], ids=repr)
+def test_the_numbers_are_those_of_numpy(torch: Any, loss: Loss) -> None:
+    arrays = pred, target, weight = draw(loss, seed=3, weighted=True)
+    expected, gradient = loss.value_and_grad(pred, target, weight=weight)
+    x, t, w = map(torch.tensor, arrays)
+    found = loss.value_and_grad(x, t, weight=w)
+    np.testing.assert_array_equal(found[0].numpy(), expected)
+    np.testing.assert_array_equal(found[1].numpy(), gradient)
+    np.testing.assert_array_equal(loss(x, t, weight=w).numpy(), expected)
+    value = loss(x.requires_grad_(), t, weight=w)
+    value.sum().backward()
+    np.testing.assert_array_equal(value.detach().numpy(), expected)
+    np.testing.assert_array_equal(x.grad.numpy(), gradient)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_is_rounded_once(torch: Any, dtype: str) -> None:
+    loss = DiceLoss("multiclass") + CrossEntropyLoss("multiclass")
+    x = torch.randn(2, 3, 7).to(getattr(torch, dtype))
+    t, w = torch.randint(0, 3, (2, 7)), torch.rand(2, 7).to(x.dtype)
+    expected, gradient = loss.value_and_grad(x.float(), t, weight=w.float())
+    found = loss.value_and_grad(x, t, weight=w)
+    torch.testing.assert_close(found, (expected, gradient.to(x.dtype)), rtol=0, atol=0)
+    (slope,) = torch.autograd.grad(loss(x.requires_grad_(), t, weight=w), x)
+    torch.testing.assert_close(slope, found[1], rtol=0, atol=0)
+
+
+def test_what_is_small(torch: Any) -> None:
+    """A few plain numbers on a CPU, in all arguments."""
+    from xploss.adapters._torch_eager import EagerBackend
+    from xploss.adapters._torch_small import MOST, SmallBackend
+
+    few, many = torch.zeros(1, MOST), torch.zeros(1, MOST + 1)
+    assert type(backend_of(few, few, None)) is SmallBackend
+    assert type(backend_of(few.bfloat16(), few.bool(), few.double())) is SmallBackend
+    for other in (many, few.numpy(), few.to_sparse(), few.to(torch.complex64)):
+        assert type(backend_of(few, other, None)) is EagerBackend
+    assert type(backend_of(many, many, None)) is EagerBackend
+    with none_small():
+        assert type(backend_of(few, few, None)) is EagerBackend
+
+
+def test_views_of_numbers_of_the_other_sign(torch: Any) -> None:
+    """torch may hold a tensor as the negative of what is in memory, which NumPy cannot read."""
+    z = torch.randn(2, 3, 7, dtype=torch.complex64)
+    x, t = z.conj().imag, torch.randint(0, 3, (2, 7))
+    assert x.is_neg()
+    loss = DiceLoss("multiclass")
+    expected = loss.value_and_grad(x.resolve_neg(), t)
+    torch.testing.assert_close(loss.value_and_grad(x, t), expected, rtol=0, atol=0)
+
+
+def test_errors_that_numpy_is_to_raise_are_none_of_torch(torch: Any) -> None:
+    """As everywhere in torch, an infinite logit gives NaN, and no warning or error."""
+    x, t = torch.tensor([[[np.inf, 0.0], [np.inf, 0.0]]]), torch.tensor([[0, 1]])
+    with np.errstate(all="raise"):
+        assert CrossEntropyLoss("multiclass")(x, t).isnan()
+        value = CrossEntropyLoss("multiclass")(x.requires_grad_(), t)
+        assert torch.autograd.grad(value, x)[0].isnan().any()
+
+
+def test_results_share_no_memory_with_the_arguments(torch: Any) -> None:
+    x, t = torch.randn(1, 2, 5), torch.randint(0, 2, (1, 5))
+    before = x.clone(), t.clone()
+    value, gradient = DiceLoss("multiclass").value_and_grad(x, t)
+    gradient.zero_()
+    value.zero_()
+    torch.testing.assert_close((x, t), before, rtol=0, atol=0)
