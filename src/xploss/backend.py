@@ -87,10 +87,12 @@ class Backend(Kernels):
 
         stacked = any(term.per_sample for term in terms)
         runs = list(grid.by_samples()) if stacked else grid.runs()
-        columns = zip(*self.map(run, runs, grid.workers), strict=True)
+        found: list[list[Measured]] = self.map(run, runs, grid.workers)
+        if len(found) == 1:
+            return found[0]
         return [
             tuple(self._joined(c, term) for c in zip(*parts, strict=True))
-            for term, parts in zip(terms, columns, strict=True)
+            for term, parts in zip(terms, zip(*found, strict=True), strict=True)
         ]
 
     def _joined(self, parts: Sequence[Array], term: Term) -> Array:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import lru_cache
+from itertools import chain, pairwise
 from typing import Any
 
 LARGE = 1 << 22
@@ -49,26 +50,30 @@ class Grid:
         count = -(-per_sample // self.elements)
         return 1, -(-self.pixels // count)
 
-    def by_samples(self) -> Iterator[list[Block]]:
+    def by_samples(self) -> Sequence[Sequence[Block]]:
         """The blocks of each range of samples."""
         if self.elements is None:
-            yield [Block(0, self.samples, 0, self.pixels)]
-            return
-        samples, pixels = self.step
-        for sample in range(0, self.samples, samples):
-            k = min(samples, self.samples - sample)
-            yield [
-                Block(sample, k, pixel, min(pixels, self.pixels - pixel))
-                for pixel in range(0, self.pixels, pixels)
-            ]
+            return [[Block(0, self.samples, 0, self.pixels)]]
+        return _cover(self.samples, self.pixels, *self.step)
 
     def __iter__(self) -> Iterator[Block]:
-        for blocks in self.by_samples():
-            yield from blocks
+        return chain.from_iterable(self.by_samples())
 
-    def runs(self) -> list[list[Block]]:
+    def runs(self) -> Sequence[Sequence[Block]]:
         """The blocks in runs of about equal length, one per worker."""
         blocks = list(self)
         count = min(self.workers, len(blocks))
         ends = [len(blocks) * i // count for i in range(count + 1)]
         return [blocks[a:b] for a, b in pairwise(ends)]
+
+
+@lru_cache(maxsize=16)
+def _cover(samples: int, pixels: int, k: int, m: int) -> tuple[tuple[Block, ...], ...]:
+    """The blocks of at most k samples and m pixels, by ranges of samples."""
+    return tuple(
+        tuple(
+            Block(sample, min(k, samples - sample), pixel, min(m, pixels - pixel))
+            for pixel in range(0, pixels, m)
+        )
+        for sample in range(0, samples, k)
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 
 _quiet = np.errstate(under="ignore")
+_is_kind = lru_cache(maxsize=256)(np.isdtype)
 
 
 class NumpyBackend(FlatBackend):
@@ -31,6 +33,12 @@ class NumpyBackend(FlatBackend):
 
     def device(self, x: Array) -> str:
         return "cpu"
+
+    def on_host(self, x: Array) -> bool:
+        return True
+
+    def isdtype(self, x: Array, kind: str | tuple[str, ...]) -> bool:
+        return bool(_is_kind(x.dtype, kind))
 
     def workers(self, entrywise: bool) -> int:
         return default_count()
