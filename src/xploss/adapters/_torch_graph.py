@@ -124,8 +124,10 @@ class TorchBackend(Backend):
         return -torch.nn.functional.logsigmoid(margin), None
 
     def log_sides(self, z: Array) -> tuple[Array, Array]:
-        # the shared logarithm of the standard way has no second derivative at 0
-        return torch.nn.functional.logsigmoid(z), torch.nn.functional.logsigmoid(-z)
+        # both sides share a logarithm, as in the standard way, with derivatives right at 0 too
+        above = z > 0
+        cost = torch.log1p(torch.exp(torch.where(above, -z, z)))
+        return torch.where(above, 0, z) - cost, torch.where(above, -z, 0) - cost
 
     def locate(self, labels: Array, classes: int, known: bool) -> Place:
         if known:
