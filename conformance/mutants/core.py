@@ -40,10 +40,10 @@ MUTANTS: tuple[Mutant, ...] = (
            "w = self.at_truth(w) if w.shape[1] > 1 else w", "w = w[:, :1, :]"),
     Mutant("targets not squared", READING, "self.dense if power is None else self.dense**power",
            "self.dense"),
-    Mutant("last pixel of the last tile lost", "tiles.py", "min(pixels, self.pixels - pixel)",
-           "min(pixels, self.pixels - pixel - (pixel > 0))"),
+    Mutant("last pixel of the last tile lost", "tiles.py", "min(m, pixels - pixel)",
+           "min(m, pixels - pixel - (pixel > 0))"),
     Mutant("last samples in a tile of their own lost", "tiles.py",
-           "k = min(samples, self.samples - sample)", "k = min(samples, self.samples)", "torch"),
+           "min(k, samples - sample)", "min(k, samples)", "torch"),
     Mutant("counts in float32", LIBRARY, '''where the device has it."""
         return self.xp.float64''', '''where the device has it."""
         return self.xp.float32'''),
