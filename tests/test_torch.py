@@ -369,3 +369,46 @@ def test_threads_can_share_a_graph(torch: Any, loss: Loss) -> None:
         for _ in range(4):
             found = max(pool.map(worst, [loss(x, t)] * 4, range(1, 5)))
             assert found < 1e-4 * float(once.abs().max())
+
+
+@pytest.mark.parametrize("loss", FEW, ids=repr)
+def test_batches_of_upstream_gradients(torch: Any, loss: Loss) -> None:
+    """All rows of a Jacobian in one backward pass that torch vectorises."""
+    x, t, _ = tensors(torch, loss)
+    jacobian = torch.autograd.functional.jacobian
+    found = jacobian(lambda y: loss(y, t), x.detach(), vectorize=True)
+    torch.testing.assert_close(found, jacobian(lambda y: loss(y, t), x.detach()))
+    value = loss(x, t)
+    upstream = torch.randn(3, *value.shape, dtype=value.dtype)
+
+    def pull(cotangent: Any) -> Any:
+        return torch.autograd.grad(value, x, cotangent, retain_graph=True)[0]
+
+    expected = torch.stack([pull(row) for row in upstream])
+    torch.testing.assert_close(torch.func.vmap(pull)(upstream), expected)
+
+
+# torch warns of its own use of torch.jit
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_tangents_are_not_lost(torch: Any) -> None:
+    """There is no forward mode, and torch says so."""
+    x, t, _ = tensors(torch, FEW[0])
+    with torch.autograd.forward_ad.dual_level(), pytest.raises(NotImplementedError):
+        FEW[0](torch.autograd.forward_ad.make_dual(x.detach(), torch.ones_like(x)), t)
+
+
+def test_a_proxy_makes_no_constant_of_a_loss(torch: Any) -> None:
+    x, t, _ = tensors(torch, FEW[0])
+    with pytest.raises(RuntimeError):
+        torch.fx.experimental.proxy_tensor.make_fx(lambda y: FEW[0](y, t))(x.detach())
+
+
+@pytest.mark.parametrize("kind", [DiceLoss, CrossEntropyLoss, FocalLoss])
+def test_labels_that_are_no_class_under_a_transformation(torch: Any, kind: Any) -> None:
+    """Nobody looks at values there; such a pixel has a target of 0 everywhere."""
+    loss, x = kind("multiclass"), torch.randn(2, 3, 5, dtype=torch.float64)
+    t = torch.randint(0, 3, (2, 5))
+    dense = torch.nn.functional.one_hot(t, 3).movedim(2, 1)
+    t[0, 1], t[1, 2], dense[0, :, 1], dense[1, :, 2] = 7, -1, 0, 0
+    found = torch.func.grad(lambda y: loss(y, t))(x)
+    torch.testing.assert_close(found, torch.func.grad(lambda y: loss(y, dense))(x))

@@ -73,10 +73,24 @@ def test_errors_that_numpy_is_to_raise_are_none_of_torch(torch: Any) -> None:
         assert torch.autograd.grad(value, x)[0].isnan().any()
 
 
-def test_results_share_no_memory_with_the_arguments(torch: Any) -> None:
-    x, t = torch.randn(1, 2, 5), torch.randint(0, 2, (1, 5))
+def test_memory_stays_with_torch(torch: Any) -> None:
+    """NumPy would keep torch from resizing what it has seen."""
+    loss = DiceLoss("multiclass")
+    x, t, w = torch.randn(1, 2, 5), torch.randint(0, 2, (1, 5)), torch.ones(1, 5)
     before = x.clone(), t.clone()
-    value, gradient = DiceLoss("multiclass").value_and_grad(x, t)
+    value, gradient = loss.value_and_grad(x, t, weight=w)
     gradient.zero_()
     value.zero_()
     torch.testing.assert_close((x, t), before, rtol=0, atol=0)
+    loss(x.requires_grad_(), t, weight=w).backward()
+    for tensor in (x.detach(), t, w):
+        tensor.untyped_storage().resize_(0)
+
+
+@pytest.mark.parametrize("name", ["target", "weight"])
+def test_gradients_flow_to_pred_only(torch: Any, name: str) -> None:
+    x = torch.randn(1, 2, 5)
+    given = {"target": torch.softmax(x, 1), "weight": torch.ones(1, 5)}
+    given[name].requires_grad_()
+    with pytest.raises(TypeError, match=f"{name} requires a gradient"):
+        DiceLoss("multiclass").value_and_grad(x, given["target"], weight=given["weight"])

@@ -73,3 +73,10 @@ def is_traced(x: Any) -> bool:
         return False
     plain = type(x) is torch.Tensor or type(x) is torch.nn.Parameter
     return not plain or torch._C._functorch.is_functorch_wrapped_tensor(x)  # noqa: SLF001
+
+
+def is_batched(x: torch.Tensor) -> bool:
+    """Whether `x` stands for a batch of tensors, as upstream gradients do that vmap passes on."""
+    functorch = torch._C._functorch  # noqa: SLF001
+    batched: bool = functorch.is_functorch_wrapped_tensor(x) or functorch.is_legacy_batchedtensor(x)
+    return batched

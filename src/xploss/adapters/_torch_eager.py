@@ -15,7 +15,7 @@ from ..backend import Backend
 from ..engine import Problem
 from ..threads import CALMING, Workers
 from ..tiles import LARGE
-from ._torch_call import State
+from ._torch_call import State, is_batched
 from ._torch_graph import TorchBackend
 from ._torch_kernels import EagerKernels
 from ._torch_lookups import NUMPY_DTYPES
@@ -123,13 +123,19 @@ class EagerBackend(EagerKernels):
     def backward(
         self, state: State, cotangent: Array, pred: Array, target: Array, weight: Array | None
     ) -> Array:
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or is_batched(cotangent):
             return self._graph.backward(state, cotangent, pred, target, weight)
         with state.lock:
-            problem = state.problem
-            if problem is None:
-                problem = Problem(self, state.loss, pred, target, weight, memories=state.memories)
-            return problem.gradient(state.slopes, cotangent)
+            return self.gradient(state, cotangent, pred, target, weight)
+
+    def gradient(
+        self, state: State, cotangent: Array, pred: Array, target: Array, weight: Array | None
+    ) -> Array:
+        """The gradient by what `forward` has kept."""
+        problem = state.problem
+        if problem is None:
+            problem = Problem(self, state.loss, pred, target, weight, memories=state.memories)
+        return problem.gradient(state.slopes, cotangent)
 
 
 def _work_alone() -> None:

@@ -80,6 +80,12 @@ class TorchBackend(Backend):
                 f"{name} requires a gradient; gradients flow to pred only; pass {name}.detach()"
             )
 
+    def refuse_gradients(self, target: Array, weight: Array | None) -> None:
+        """Raise TypeError if a tensor other than pred asks for a gradient."""
+        for name, x in (("target", target), ("weight", weight)):
+            if isinstance(x, torch.Tensor):
+                self.refuse_gradient(name, x)
+
     def compute_dtype(self, dtype: Dtype) -> Dtype:
         return torch.float64 if dtype == torch.float64 else torch.float32
 
@@ -193,10 +199,7 @@ class TorchBackend(Backend):
         return zeros.scatter_add(1, truth.index[:, 0, :], ones[:, 0, :])
 
     def value(self, loss: Loss, pred: Array, target: Array, weight: Array | None) -> Array:
-        refused = (target, weight)
-        for name, x in zip(("target", "weight"), refused, strict=True):
-            if isinstance(x, torch.Tensor):
-                self.refuse_gradient(name, x)
+        self.refuse_gradients(target, weight)
         if self.traces and torch.compiler.is_dynamo_compiling() and _torch_op.fits(loss, pred):
             Problem(self, loss, pred, target, weight)  # its checks, while tracing
             return _torch_op.value(loss, pred, target, weight)

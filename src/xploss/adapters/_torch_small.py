@@ -1,4 +1,4 @@
-"""Small torch tensors outside of any trace: computed by NumPy, in their own memory."""
+"""Small torch tensors outside of any trace: computed by NumPy, from copies."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.autograd import forward_ad
 
 from .._xp import Array
 from ..engine import Problem
@@ -50,6 +51,7 @@ class SmallBackend(EagerBackend):
     ) -> tuple[Array, Array]:
         if cotangent is not None or statistics is not None:
             return super().value_and_grad(loss, pred, target, weight, cotangent, statistics)
+        self.refuse_gradients(target, weight)
         arrays = map(_own, (pred, target, weight))
         value, gradient = NUMPY.value_and_grad(loss, *arrays, None, None)
         return _tensor(value), _tensor(gradient).to(pred.dtype)
@@ -62,18 +64,16 @@ class SmallBackend(EagerBackend):
         return _tensor(value)
 
     @_quiet
-    def backward(
+    def gradient(
         self, state: State, cotangent: Array, pred: Array, target: Array, weight: Array | None
     ) -> Array:
-        if torch.is_grad_enabled():
-            return self._graph.backward(state, cotangent, pred, target, weight)
-        with state.lock:
-            gradient = state.problem.gradient(state.slopes, _own(cotangent))
-        return _tensor(gradient).to(pred.dtype)
+        return _tensor(state.problem.gradient(state.slopes, _own(cotangent))).to(pred.dtype)
 
 
 def is_small(*arrays: Any) -> bool:
-    """Whether all are tensors of few numbers on a CPU, or None."""
+    """Whether all are tensors of few numbers on a CPU, or None, and nobody watches operations."""
+    if torch._C._len_torch_dispatch_stack() or forward_ad._current_level >= 0:  # noqa: SLF001
+        return False
     return all(
         x is None
         or (
@@ -88,10 +88,13 @@ def is_small(*arrays: Any) -> bool:
 
 
 def _own(x: Array | None) -> Any:
-    """A tensor as an array of NumPy, in the same memory unless it is in half precision."""
+    """A copy of a tensor as an array of NumPy; half precision as float32.
+
+    Not in the tensor's memory, which torch would not resize any more.
+    """
     if x is None:
         return None
-    return (x.float() if x.dtype in _HALF else x).numpy(force=True)
+    return (x.float() if x.dtype in _HALF else x.clone()).numpy(force=True)
 
 
 def _tensor(x: Any) -> Array:

@@ -49,7 +49,7 @@ class LovaszLoss(Term):
     {shared}
     {region}
     surrogate : {"hinge", "probability"}, default "hinge"
-        The errors of logits in binary and multi-label mode; else it is ``"probability"``.
+        The errors of logits in binary and multi-label mode; all others are of probabilities.
     method : {"histogram", "sort"}, default "histogram"
         ``"sort"`` is exact. ``"histogram"`` counts and adds the errors in bins, in time linear
         in the pixels; its statistics add over tiles, batches and ranks.
@@ -63,11 +63,12 @@ class LovaszLoss(Term):
 
     The histogram is the default because it is right and cheap. Against a sort in float64, the
     value is typically within 1e-7, and the gradient within 1 to 3/sqrt(bins·foreground pixels) in
-    relative L2: 1e-4 for a tenth of foreground in 512², less in larger images; more where nearly
-    all errors are alike, or background has by its weights much more to say than foreground. A
-    float32 sort with differenced weights, as other libraries have it, is 0.3% off there and 19%
-    at 256³. A class of at most 2^14 pixels is sorted, which costs no more there, unless its
-    statistics are asked for.
+    relative L2: 1e-4 for a tenth of foreground in 512², where a float32 sort with differenced
+    weights, as other libraries have it, is 0.3% off (19% at 256³). It is less in larger images,
+    and more where nearly all errors are alike, or background weighs much more than foreground.
+
+    A class of at most 2^14 pixels is sorted, which costs no more there and is exact. Statistics
+    are always those of the histogram.
 
     Take ``"sort"`` if a class has a handful of foreground pixels in a large image and its
     gradient has to be exact, or if a class without foreground (``absent="keep"``) has to cost its
@@ -97,8 +98,6 @@ class LovaszLoss(Term):
             self._set("absent", "skip" if self.mode == "multiclass" else "keep")
         parameters.choice("absent", self.absent, ("keep", "skip", "zero"))
         parameters.choice("surrogate", self.surrogate, ("hinge", "probability"))
-        if self.mode == "multiclass" or not self.from_logits:
-            self._set("surrogate", "probability")
         parameters.choice("method", self.method, ("histogram", "sort"))
         if self.bins is not None:
             self._set("bins", parameters.integer("bins", self.bins))
@@ -113,7 +112,7 @@ class LovaszLoss(Term):
     @property
     def hinge(self) -> bool:
         """Whether the errors are those of the hinge."""
-        return self.surrogate == "hinge"
+        return self.surrogate == "hinge" and self.mode != "multiclass" and self.from_logits
 
     @property
     def whole(self) -> bool:
