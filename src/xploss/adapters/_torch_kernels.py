@@ -13,6 +13,7 @@ from ..histograms import ABOVE_ONE, TINY
 from ..kernels import Kernels
 from ._torch_lookups import EagerLookUps
 
+_BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
 _number = lru_cache(maxsize=64)(torch.tensor)
 """A number as a tensor: making one anew costs more than adding two short arrays."""
 
@@ -80,7 +81,9 @@ class EagerKernels(EagerLookUps):
     def is_hard(self, x: Array) -> bool:
         if not self.on_host(x):
             return False
-        low, high = self.extent(torch.addcmul(x, x, x, value=-1, out=self._fresh(x)))
+        # t − t² is 0 everywhere; of integers, the smallest and largest are found twice as fast
+        rest = torch.addcmul(x, x, x, value=-1, out=self._fresh(x))
+        low, high = self.extent(rest.view(_BITS[rest.dtype]))
         return low == 0 == high
 
     def rest_of_one(self, p: Array, rest: Array, limit: float) -> Array:
