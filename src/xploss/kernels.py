@@ -132,8 +132,10 @@ class Kernels(Histograms):
 
         `bent` is exp(−abs(margin)), if it is known.
         """
-        e = self.xp.exp(-self.xp.abs(margin)) if bent is None else bent
-        return self.maximum(-margin, 0.0) + self.xp.log1p(e), e
+        xp, above = self.xp, margin > 0
+        # written so that all derivatives are right at 0 too
+        e = xp.exp(xp.where(above, -margin, margin)) if bent is None else bent
+        return xp.where(above, xp.zeros_like(margin), -margin) + xp.log1p(e), e
 
     def miss(self, margin: Array, kept: Array | None) -> Array:
         """The sigmoid of −margin; `kept` is what `cost_of_margin` gives, if it is known."""
@@ -143,9 +145,11 @@ class Kernels(Histograms):
 
     def log_sides(self, z: Array) -> tuple[Array, Array]:
         """The logarithms of the sigmoid of finite logits and of 1 minus it."""
-        # −log of the larger side is shared
-        cost, _ = self.cost_of_margin(self.xp.abs(z))
-        return self.minimum(z, 0.0) - cost, self.minimum(-z, 0.0) - cost
+        # −log of the larger side is shared; written so that all derivatives are right at 0 too
+        xp = self.xp
+        above, zero = z > 0, xp.zeros_like(z)
+        cost = xp.log1p(xp.exp(xp.where(above, -z, z)))
+        return xp.where(above, zero, z) - cost, xp.where(above, -z, zero) - cost
 
     def pull_cost(
         self, margin: Array, slope: Array, kept: Array | None, place: Array | None = None

@@ -129,12 +129,6 @@ class TorchBackend(Backend):
     ) -> tuple[Array, Array | None]:
         return -torch.nn.functional.logsigmoid(margin), None
 
-    def log_sides(self, z: Array) -> tuple[Array, Array]:
-        # both sides share a logarithm, as in the standard way, with derivatives right at 0 too
-        above = z > 0
-        cost = torch.log1p(torch.exp(torch.where(above, -z, z)))
-        return torch.where(above, 0, z) - cost, torch.where(above, -z, 0) - cost
-
     def locate(self, labels: Array, classes: int, known: bool) -> Place:
         if known:
             return Place(labels, None)

@@ -84,16 +84,6 @@ class JaxBackend(Backend):
     def sigmoid(self, z: Array, room: Array | None = None) -> tuple[Array, Array | None]:
         return jax.nn.sigmoid(z), None
 
-    # by functions whose second derivative is right at 0 too
-
-    def cost_of_margin(
-        self, margin: Array, bent: Array | None = None
-    ) -> tuple[Array, Array | None]:
-        return jax.nn.softplus(-margin), None
-
-    def log_sides(self, z: Array) -> tuple[Array, Array]:
-        return -jax.nn.softplus(-z), -jax.nn.softplus(z)
-
     def histogram(
         self,
         index: Array,
