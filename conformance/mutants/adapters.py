@@ -14,8 +14,7 @@ JAX = "adapters/jax.py"
 MUTANTS: tuple[Mutant, ...] = (
     # the standard alone
     Mutant("cost of a margin without its logarithm", KERNELS,
-           "return self.maximum(-margin, 0.0) + self.xp.log1p(e), e",
-           "return self.maximum(-margin, 0.0), e", "strict"),
+           "-margin) + xp.log1p(e), e", "-margin), e", "strict"),
     Mutant("wrong pixels taken for right ones", KERNELS, "self.xp.where(margin > 0, kept,",
            "self.xp.where(margin < 0, kept,", "strict"),
     Mutant("sigmoid of one side", KERNELS,

@@ -24,7 +24,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("gradient made ahead taken for whole where pixels are left out", WALK,
            "if scorer.on_host(given) and float(factor) == 1.0:", "if scorer.on_host(given):"),
     Mutant("both sides of a sigmoid without what they share", "kernels.py",
-           "self.minimum(-z, 0.0) - cost", "self.minimum(-z, 0.0)"),
+           "xp.where(above, -z, zero) - cost", "xp.where(above, -z, zero)"),
     Mutant("held gradient used twice", WALK, "room, memory.room = memory.room, None",
            "room = memory.room", "torch"),
     Mutant("values of tiles not looked at", READER,
