@@ -355,13 +355,18 @@ def test_sums_in_rows_can_be_transformed(x32: ModuleType, loss: Loss) -> None:
 
 
 @pytest.mark.parametrize(("mode", "classes"), [("binary", 1), ("multiclass", 8)])
-@pytest.mark.parametrize("kinds", ["dice", "cross-entropy", "both"])
-def test_no_array_is_copied(jax: ModuleType, mode: Mode, classes: int, kinds: str) -> None:
+@pytest.mark.parametrize("target", ["int32", "float32"])
+@pytest.mark.parametrize("kinds", ["dice", "cross-entropy", "focal", "both"])
+def test_no_array_is_copied(
+    jax: ModuleType, mode: Mode, classes: int, target: str, kinds: str
+) -> None:
     """Under jit, value and gradient take tiles beside the arrays, and no whole array."""
-    loss: Loss = CrossEntropyLoss(mode) if kinds == "cross-entropy" else DiceLoss(mode)
-    loss = loss + CrossEntropyLoss(mode) if kinds == "both" else loss
+    both = DiceLoss(mode) + CrossEntropyLoss(mode)
+    losses: dict[str, Loss] = {"focal": FocalLoss(mode), "cross-entropy": CrossEntropyLoss(mode)}
+    loss = losses.get(kinds, both if kinds == "both" else DiceLoss(mode))
     jnp, shape = jax.numpy, (16, classes, 512, 512 // classes)
     x = jnp.zeros(shape, jnp.float32)
-    t = jnp.zeros(shape if mode == "binary" else (16, *shape[2:]), jnp.int32)
+    labels = mode == "multiclass" and target == "int32"
+    t = jnp.zeros((16, *shape[2:]) if labels else shape, target)
     taken = jax.jit(loss.value_and_grad).lower(x, t).compile().memory_analysis()
     assert taken.temp_size_in_bytes < x.nbytes / 5

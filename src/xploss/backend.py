@@ -25,6 +25,8 @@ class Backend(Kernels):
     tile_elements: ClassVar[int] = 1 << 18
     traces: ClassVar[bool] = False
     """Whether arrays are walked in one piece, as a compiler wants it that fuses operations."""
+    fuses: ClassVar[bool] = False
+    """Whether what is computed entry by entry is one loop, with no arrays in between."""
     keeps_tiles: ClassVar[bool] = True
     """Whether what is read of a single tile may be kept from measure to pull."""
     holds: ClassVar[bool] = False

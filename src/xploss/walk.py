@@ -48,6 +48,14 @@ class Walk(Reader):
         return Grid(samples, classes, pixels, limit, self.backend.workers(entrywise))
 
     @lazy
+    def _outward(self) -> Grid:
+        """The blocks of an array that is made of others: one, where that is a single loop."""
+        entrywise = self._first.mode != "multiclass"
+        if self.backend.fuses and entrywise and not any(t.accumulates for *_, t in self.terms):
+            return Grid(*self.laid.sizes, None)
+        return self.grid
+
+    @lazy
     def small(self) -> bool:
         """Whether the arrays are one small tile, which is kept from measure to pull."""
         samples, classes, pixels = self.laid.sizes
@@ -132,7 +140,7 @@ class Walk(Reader):
         b, dtype = self.backend, self.backend.compute_dtype(self.laid.pred.dtype)
         device = b.device(self.laid.pred)
         out = b.fill(
-            self.grid,
+            self._outward,
             mapped,
             dtype,
             lambda: b.xp.empty((samples, planes, pixels), dtype=dtype, device=device),
@@ -179,7 +187,7 @@ class Walk(Reader):
             cots = [None if cot is None else b.cut(cot, block) for cot in maps]
             return self._pulled(activation, readings, own, place, cots)
 
-        out = b.fill(self.grid, pulled, pred.dtype, lambda: b.empty_like(pred), room)
+        out = b.fill(self._outward, pulled, pred.dtype, lambda: b.empty_like(pred), room)
         self.conclude()
         return out
 

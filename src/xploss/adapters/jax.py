@@ -33,6 +33,7 @@ class JaxBackend(Backend):
     name = "jax"
     in_place = False
     keeps_tiles = False
+    fuses = True
 
     def owns(self, x: Array) -> bool:
         return isinstance(x, jax.Array)
@@ -83,6 +84,12 @@ class JaxBackend(Backend):
 
     def sigmoid(self, z: Array, room: Array | None = None) -> tuple[Array, Array | None]:
         return jax.nn.sigmoid(z), None
+
+    def cost_of_margin(
+        self, margin: Array, bent: Array | None = None
+    ) -> tuple[Array, Array | None]:
+        # what two loops need XLA stores; what each computes anew it does not
+        return super().cost_of_margin(margin, bent)[0], None
 
     def histogram(
         self,
