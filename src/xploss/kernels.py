@@ -103,8 +103,10 @@ class Kernels(Histograms):
 
         The sigmoid may be in `room` too, which only a backend that `holds` is given.
         """
-        e = self.xp.exp(-self.xp.abs(z))
-        return self.xp.where(z >= 0, 1 / (1 + e), e / (1 + e)), e
+        # written so that all derivatives are right at 0 too
+        xp, above = self.xp, z > 0
+        e = xp.exp(xp.where(above, -z, z))
+        return xp.where(above, xp.ones_like(e), e) / (1 + e), e
 
     def sigmoid_pull(
         self, z: Array, slope: Array, kept: Array | None = None, place: Array | None = None
@@ -143,12 +145,15 @@ class Kernels(Histograms):
             return self.sigmoid(-margin)[0]
         return self.xp.where(margin > 0, kept, self.xp.ones_like(kept)) / (1 + kept)
 
-    def log_sides(self, z: Array) -> tuple[Array, Array]:
-        """The logarithms of the sigmoid of finite logits and of 1 minus it."""
+    def log_sides(self, z: Array, bent: Array | None = None) -> tuple[Array, Array]:
+        """The logarithms of the sigmoid of finite logits and of 1 minus it.
+
+        `bent` is exp(−abs(z)), if it is known.
+        """
         # −log of the larger side is shared; written so that all derivatives are right at 0 too
         xp = self.xp
         above, zero = z > 0, xp.zeros_like(z)
-        cost = xp.log1p(xp.exp(xp.where(above, -z, z)))
+        cost = xp.log1p(xp.exp(xp.where(above, -z, z)) if bent is None else bent)
         return xp.where(above, zero, z) - cost, xp.where(above, -z, zero) - cost
 
     def pull_cost(

@@ -60,7 +60,7 @@ class Sigmoid(Activation):
 
     @lazy
     def q(self) -> Array:
-        return self.backend.sigmoid(-self.x)[0]
+        return self.backend.miss(self.x, self._bent)
 
     @lazy
     def _finite(self) -> Array:
@@ -70,7 +70,7 @@ class Sigmoid(Activation):
 
     @lazy
     def _logs(self) -> tuple[Array, Array]:
-        return self.backend.log_sides(self._finite)
+        return self.backend.log_sides(self._finite, self._bent)
 
     @property
     def log_p(self) -> Array:

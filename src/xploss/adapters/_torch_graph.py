@@ -121,9 +121,6 @@ class TorchBackend(Backend):
     def log_total(self, total: Array) -> Array:
         return total
 
-    def sigmoid(self, z: Array, room: Array | None = None) -> tuple[Array, Array | None]:
-        return torch.sigmoid(z), None
-
     def cost_of_margin(
         self, margin: Array, bent: Array | None = None
     ) -> tuple[Array, Array | None]:

@@ -109,9 +109,9 @@ class EagerKernels(EagerLookUps):
         cost = torch.log1p(e, out=self._fresh(e))
         return cost.sub_(torch.clamp(margin, max=0, out=self._fresh(margin))), e
 
-    def log_sides(self, z: Array) -> tuple[Array, Array]:
+    def log_sides(self, z: Array, bent: Array | None = None) -> tuple[Array, Array]:
         # nothing here is differentiated; on a CPU, where() costs as much as three exponentials
-        cost, _ = self.cost_of_margin(torch.abs(z))
+        cost, _ = self.cost_of_margin(torch.abs(z), bent)
         lower, upper = (torch.clamp(x, max=0, out=self._fresh(z)) for x in (z, -z))
         return lower.sub_(cost), upper.sub_(cost)
 
