@@ -39,10 +39,12 @@ class Problem:
         self.terms: list[tuple[float, Term]] = []
         walks: dict[tuple[str, bool, int], Walk] = {}
         looking = values.are_checked(backend, pred, target, weight)
+        # a compiler fuses what is added in one loop with what is added
+        merged = backend.traces and not any(t.per_sample or t.maps for _, t in loss.terms)
         for index, (factor, term) in enumerate(loss.terms):
             key = (term.mode, term.from_logits, term.class_axis)
             if key not in walks:
-                laid = inputs.lay_out(backend, term, pred, target, weight)
+                laid = inputs.lay_out(backend, term, pred, target, weight, merged)
                 memory = Memory() if memories is None else memories[len(walks)]
                 walks[key] = Walk(backend, laid, [], looking, memory)
             walk = walks[key]

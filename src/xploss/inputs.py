@@ -31,8 +31,18 @@ class Laid:
         return samples, classes, pixels
 
 
-def lay_out(backend: Backend, term: Term, pred: Array, target: Array, weight: Array | None) -> Laid:
-    """Check all static facts of a call, and lay its arrays out."""
+def lay_out(
+    backend: Backend,
+    term: Term,
+    pred: Array,
+    target: Array,
+    weight: Array | None,
+    merged: bool = False,
+) -> Laid:
+    """Check all static facts of a call, and lay its arrays out.
+
+    With `merged`, the samples of a binary `pred` are laid out as one.
+    """
     _check_arrays(backend, pred, target, weight)
     shape = tuple(pred.shape)
     axis = _class_axis(term, shape)
@@ -45,10 +55,16 @@ def lay_out(backend: Backend, term: Term, pred: Array, target: Array, weight: Ar
     _check_target_dtype(backend, term, target, labels)
     if weight is not None:
         _check_weight(backend, term, shape, weight, axis)
+
+    def plane(x: Array) -> Array:
+        if merged and axis is None:
+            return backend.reshape(x, (1, 1, -1))
+        return planes(backend, x, axis, len(shape))
+
     return Laid(
-        pred=planes(backend, pred, axis, len(shape)),
-        target=planes(backend, backend.widened(target), axis, len(shape)),
-        weight=None if weight is None else planes(backend, weight, axis, len(shape)),
+        pred=plane(pred),
+        target=plane(backend.widened(target)),
+        weight=None if weight is None else plane(weight),
         labels=labels,
         shape=shape,
         class_axis=axis,

@@ -167,8 +167,12 @@ class DeviceBackend(EagerBackend):
     def tile_limit(self, x: Array, size: int, accumulates: bool, entrywise: bool) -> int:
         return 1 << 24
 
+    def cost_of_margin(
+        self, margin: Array, bent: Array | None = None
+    ) -> tuple[Array, Array | None]:
+        return -torch.nn.functional.logsigmoid(margin), None
+
     take_at = TorchBackend.take_at
-    cost_of_margin = TorchBackend.cost_of_margin
     added = TorchBackend.added
     histogram = TorchBackend.histogram
     united = TorchBackend.united

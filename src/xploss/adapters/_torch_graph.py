@@ -121,11 +121,6 @@ class TorchBackend(Backend):
     def log_total(self, total: Array) -> Array:
         return total
 
-    def cost_of_margin(
-        self, margin: Array, bent: Array | None = None
-    ) -> tuple[Array, Array | None]:
-        return -torch.nn.functional.logsigmoid(margin), None
-
     def locate(self, labels: Array, classes: int, known: bool) -> Place:
         if known:
             return Place(labels, None)
