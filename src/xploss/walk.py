@@ -24,7 +24,7 @@ Measured = tuple[Any, ...]
 """The statistics of one term: arrays with the samples, or 1, as axis 0."""
 
 
-KEPT = 1 << 18
+KEPT = 1 << 19
 """A single tile of at most so many elements is kept for the way back."""
 
 
