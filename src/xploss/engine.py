@@ -46,7 +46,7 @@ class Problem:
             if key not in walks:
                 laid = inputs.lay_out(backend, term, pred, target, weight, merged)
                 memory = Memory() if memories is None else memories[len(walks)]
-                walks[key] = Walk(backend, laid, [], looking, memory)
+                walks[key] = Walk(backend, laid, [], looking, adding, memory)
             walk = walks[key]
             inputs.check_term(term, walk.laid)
             samples, _, pixels = walk.laid.sizes

@@ -46,6 +46,8 @@ class Reader:
     terms: list[tuple[int, float, Term]]
     looking: bool
     """Whether the values of the tiles are looked at."""
+    adding: bool
+    """Whether the statistics are to be added to others."""
     memory: Memory
     _soft: bool = False
     """Whether a target between 0 and 1 has been found."""
@@ -148,6 +150,7 @@ class Reader:
             weight=weight,
             weighted=self._weighted,
             known=fine and out is None,
+            adding=self.adding,
             hard=dense is None or self._is_hard(dense),
             slopes=Slopes(),
             sizes=self._sizes if b.keeps_tiles and not b.traces else None,

@@ -61,6 +61,8 @@ class Reading:
     """Whether weights other than 0 and 1 may occur, so that counting will not do."""
     known: bool
     """Whether every label is known to be a class."""
+    adding: bool
+    """Whether the statistics are to be added to others, and so to tell the classes apart."""
     hard: bool
     """Whether every target is known to be 0 or 1."""
     slopes: Slopes
@@ -115,6 +117,12 @@ class Reading:
             return size
         summed = self.backend.sum_pixels(self.weight, None, self.accumulator)
         return xp.broadcast_to(summed, shape)
+
+    @lazy
+    def total(self) -> Array:
+        """Σ w of the pixels with a class for a label, per sample, (k, 1)."""
+        known = self.labelled(self.dtype)
+        return self.size[:, :1] if known is None else self.sum(known)
 
     def labelled(self, dtype: Dtype) -> Array | None:
         """1 where a pixel has a class for a label, else 0, (k, 1, m); None for 1 everywhere."""

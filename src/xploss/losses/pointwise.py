@@ -29,7 +29,8 @@ class PointwiseLoss(Term):
 
     Statistics, each (1, C): the cost Σ w·t·f(p), with that of the other side if not multi-class,
     and Σ w·t, or Σ w if not multi-class. If a and b differ, the sides are apart: Σ w·t·f(p),
-    Σ w·(1 − t)·f(1 − p), Σ w·t and Σ w. A subclass defines `factors`.
+    Σ w·(1 − t)·f(1 − p), Σ w·t and Σ w. Where the classes of a pixel need not be told apart,
+    both sums are over all classes, (1, 1). A subclass defines `factors`.
     """
 
     _: KW_ONLY
@@ -66,7 +67,10 @@ class PointwiseLoss(Term):
         return not self.maps
 
     def slopes_ahead(self, pixels: Array, backend: Backend) -> tuple[Array, ...]:
-        even = pixels / pixels.shape[1] if self.mode == "multiclass" else pixels
+        if self.mode == "multiclass":
+            even = pixels[:, :1] if self.uniform else pixels / pixels.shape[1]
+        else:
+            even = pixels
         _, share, slopes = self.score((even,) * (4 if self.apart else 2), backend, 64)
         return tuple(share * slope for slope in slopes)
 
@@ -79,7 +83,10 @@ class PointwiseLoss(Term):
         if self._by_truth(activation, reading):
             cost = self._at_truth(activation, reading)[0]
             if reading.labels is not None:
-                return reading.sum_true(cost), reading.mass
+                spread = reading.weight is not None and reading.weight.shape[1] > 1
+                if self._together(reading) and not spread:
+                    return reading.sum(cost), reading.total
+                return self._added(reading, reading.sum_true(cost), reading.mass)
             if not self.apart:
                 return reading.sum(cost), reading.size
             # not by a product or difference, which infinite costs would turn into NaN
@@ -91,7 +98,19 @@ class PointwiseLoss(Term):
         if self.apart:
             return (*map(reading.sum, costs), reading.mass, reading.size)
         total = reading.sum(costs[0] if len(costs) == 1 else costs[0] + costs[1])
-        return total, reading.mass if self.mode == "multiclass" else reading.size
+        return self._added(
+            reading, total, reading.mass if self.mode == "multiclass" else reading.size
+        )
+
+    def _together(self, reading: Reading) -> bool:
+        """Whether the classes need not be told apart."""
+        return self.mode == "multiclass" and self.uniform and not reading.adding
+
+    def _added(self, reading: Reading, *sums: Array) -> tuple[Array, ...]:
+        """Sums per class, (k, C), or over the classes if these need not be told apart."""
+        if not self._together(reading):
+            return sums
+        return tuple(reading.backend.xp.sum(x, axis=1, keepdims=True, dtype=x.dtype) for x in sums)
 
     def score(
         self, statistics: tuple[Array, ...], backend: Backend, bits: int
@@ -159,7 +178,8 @@ class PointwiseLoss(Term):
             return scales[-1] + reading.truth * (scales[0] - scales[1]) if self.apart else scales[0]
         if not self.uniform:
             return reading.at_truth(scales[0])
-        scale, known = scales[0][:, :1, :], reading.labelled(reading.dtype)
+        scale, known = scales[0], reading.labelled(reading.dtype)
+        scale = scale if scale.shape[1] == 1 else scale[:, :1, :]
         if known is not None:
             return scale * known
         return scale + reading.backend.xp.zeros_like(reading.labels, dtype=reading.dtype)
