@@ -146,7 +146,7 @@ def test_second_order(jax: ModuleType, loss: Loss) -> None:
     close(hessian, np.stack(rows), rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("target", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("target", [0.0, 0.3, 1.0, False, True])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("gamma", [0.0, 1.0, 2.0])
 def test_second_order_at_zero(

@@ -175,6 +175,18 @@ def test_masked_classes_with_logits_of_minus_infinity(xp: Library, kind: Any) ->
         assert (gradient[:, 3] == 0).all()
 
 
+@pytest.mark.parametrize("kind", [CrossEntropyLoss, FocalLoss])
+def test_a_masked_class_under_an_ignored_label(xp: Library, kind: Any) -> None:
+    """Where one of two terms ignores a label, whose class is masked by −∞."""
+    loss = kind("multiclass", ignore_index=0) + DiceLoss("multiclass")
+    z, t = RNG.normal(size=(1, 3, 6)), np.array([[0, 1, 2, 1, 0, 2]])
+    z[0, 0, 0] = -np.inf
+    low = np.where(np.isfinite(z), z, -1e4)
+    found, expected = (loss.value_and_grad(xp.asarray(x), xp.asarray(t)) for x in (z, low))
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(xp.to_numpy(ours), xp.to_numpy(theirs), rtol=1e-14, atol=1e-300)
+
+
 @pytest.mark.parametrize("target", ["labels", "dense"])
 def test_masked_class_under_label_smoothing(xp: Library, target: str) -> None:
     """The smoothing sum leaves the masked class out; s/C still divides by all classes."""

@@ -220,6 +220,39 @@ def test_two_classes_that_nearly_tie(xp: Library, dtype: str, classes: int) -> N
             np.testing.assert_allclose(float(value), len(steps) * log(2) / 4, rtol=1e-5)
 
 
+@pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.1}, {"ignore_index": 2}], ids=str)
+@pytest.mark.parametrize("target", ["labels", "dense"])
+@pytest.mark.parametrize("weight", [None, "pixels", "classes", "bool"])
+@pytest.mark.parametrize("kind", [CrossEntropyLoss, FocalLoss])
+def test_costs_of_all_classes_are_added_together(
+    xp: Library, kind: Any, weight: str | None, target: str, options: dict[str, Any]
+) -> None:
+    """They are told apart with class weights, and where statistics are to be added."""
+    if target == "dense" and "ignore_index" in options:
+        pytest.skip("a dense target holds no labels")
+    rng = np.random.default_rng(8)
+    z, t = rng.normal(size=(2, 3, 9)), rng.integers(0, 3, (2, 9))
+    shapes = {"pixels": (2, 9), "classes": (2, 3, 9), "bool": (2, 9)}
+    w = None if weight is None else rng.random(shapes[weight])
+    w = w > 0.4 if w is not None and weight == "bool" else w
+    t = np.moveaxis(np.eye(3)[t], -1, 1) if target == "dense" else t
+    call = xp.asarray(z), xp.asarray(t)
+    given = None if w is None else xp.asarray(w)
+    loss, apart = (
+        kind("multiclass", **options),
+        kind("multiclass", class_weights=(1,) * 3, **options),
+    )
+    found = loss.value_and_grad(*call, weight=given)
+    added = loss.statistics(*call, weight=given)
+    assert all(array.shape[1] == 3 for array in added.arrays)
+    for other in (
+        apart.value_and_grad(*call, weight=given),
+        loss.value_and_grad(*call, weight=given, statistics=added),
+    ):
+        for ours, theirs in zip(found, other, strict=True):
+            np.testing.assert_allclose(xp.to_numpy(ours), xp.to_numpy(theirs), rtol=1e-12)
+
+
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0, 3.5])
 @pytest.mark.parametrize("mode", ["binary", "multiclass"])
 def test_gradient_of_a_pixel_that_is_infinitely_wrong(xp: Library, mode: Any, gamma: float) -> None:

@@ -195,15 +195,33 @@ def test_vmap(torch: Any, loss: Loss) -> None:
     torch.testing.assert_close(x.grad, slopes, rtol=1e-12, atol=1e-16)
 
 
-@pytest.mark.parametrize("target", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("target", [0.0, 0.3, 1.0, False, True])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("gamma", [0.0, 1.0, 2.0])
 def test_second_order_at_zero(torch: Any, gamma: float, smoothing: float, target: float) -> None:
     """Where abs() and the maximum have no derivative; of both sides there it is the same."""
     loss = FocalLoss("binary", gamma=gamma, label_smoothing=smoothing)
-    t, zero = torch.full((1, 1), target).double(), torch.zeros((1, 1)).double()
+    t, zero = torch.full((1, 1), target), torch.zeros((1, 1)).double()
+    t = t if t.dtype == torch.bool else t.double()
     found = torch.autograd.functional.hessian(lambda z: loss(z, t), zero)
     assert found.item() == pytest.approx(SECOND_AT_ZERO[gamma], rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["bool", "int64", "float64"])
+def test_second_order_of_a_sum_at_zero(torch: Any, kind: str) -> None:
+    """Dice and cross-entropy share what is computed of a logit; beside autodiff of plain code."""
+    loss = DiceLoss("binary") + CrossEntropyLoss("binary")
+    z = torch.tensor([[0.0, 0.0, 0.7, -40.0]], dtype=torch.float64)
+    t = torch.tensor([[0, 1, 0, 1]], dtype=getattr(torch, kind))
+
+    def plain(x: Any) -> Any:
+        p, truth = torch.sigmoid(x), t.double()
+        entropy = torch.nn.functional.binary_cross_entropy_with_logits(x, truth)
+        return 1 - 2 * (p * truth).sum() / (p.sum() + truth.sum()) + entropy
+
+    hessian = torch.autograd.functional.hessian
+    found, expected = hessian(lambda x: loss(x, t), z), hessian(plain, z)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-16)
 
 
 @pytest.mark.parametrize("loss", [DiceLoss("multiclass"), CrossEntropyLoss("multiclass")], ids=repr)

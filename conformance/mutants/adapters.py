@@ -18,7 +18,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("wrong pixels taken for right ones", KERNELS, "self.xp.where(margin > 0, kept,",
            "self.xp.where(margin < 0, kept,", "strict"),
     Mutant("sigmoid of one side", KERNELS,
-           "return self.xp.where(z >= 0, 1 / (1 + e), e / (1 + e)), e", "return 1 / (1 + e), e",
+           "xp.where(above, xp.ones_like(e), e) / (1 + e), e", "1 / (1 + e), e",
            "strict"),
     Mutant("shift of the softmax lost", KERNELS, "e = xp.exp(z - shift)", "e = xp.exp(z)",
            "strict"),

@@ -91,8 +91,8 @@ MUTANTS: tuple[Mutant, ...] = (
            "constant(weights, positive)[None, :], one",
            "constant(weights, positive)[None, :], one * 2"),
     # activations
-    Mutant("factor of the sigmoid lost in pull", SIGMOID, "self.backend.sigmoid(-self.x)[0]",
-           "self.backend.sigmoid(self.x)[0]"),
+    Mutant("factor of the sigmoid lost in pull", SIGMOID, "self.backend.miss(self.x, self._bent)",
+           "self.p"),
     Mutant("sign of the slope by log q", SIGMOID, "_added(b, pulled, -(self.p * s.log_q))",
            "_added(b, pulled, self.p * s.log_q)"),
     Mutant("slope by the logit lost", SIGMOID, "pulled = _added(b, pulled, s.z)", "pass"),

@@ -39,7 +39,7 @@ class Problem:
         self.terms: list[tuple[float, Term]] = []
         walks: dict[tuple[str, bool, int], Walk] = {}
         looking = values.are_checked(backend, pred, target, weight)
-        # a compiler fuses what is added in one loop with what is added
+        # a compiler computes in the same loop what it adds along one axis, not along two
         merged = backend.traces and not any(t.per_sample or t.maps for _, t in loss.terms)
         for index, (factor, term) in enumerate(loss.terms):
             key = (term.mode, term.from_logits, term.class_axis)

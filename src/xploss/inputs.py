@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class Laid:
     """A call's arrays as (sample, class, pixel), for one way of reading them.
 
-    `target` is (N, 1, n) if `labels`, else (N, C, n); `weight` is None or (N, 1|C, n).
+    `target` is (N, 1, n) if `labels`, else (N, C, n); `weight` is None or (N, 1|C, n). N is 1
+    if samples were merged.
     """
 
     pred: Array
@@ -37,7 +38,7 @@ def lay_out(
     pred: Array,
     target: Array,
     weight: Array | None,
-    merged: bool = False,
+    merged: bool,
 ) -> Laid:
     """Check all static facts of a call, and lay its arrays out.
 

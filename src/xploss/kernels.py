@@ -116,7 +116,7 @@ class Kernels(Histograms):
         `kept` is what `sigmoid` gives, if it is known. The result may be in `place`, which may
         be `kept`, or where the slope was.
         """
-        e = self.xp.exp(-self.xp.abs(z)) if kept is None else kept
+        e = self.xp.exp(self.xp.where(z > 0, -z, z)) if kept is None else kept
         return slope * (e / ((1 + e) * (1 + e)))
 
     def signed(self, t: Array) -> Array:

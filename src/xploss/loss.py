@@ -345,8 +345,8 @@ class Term(Loss):
 
         Returns
         -------
-        losses : (R, C)
-        share : (R, C)
+        losses : (R, C), or (R, 1) of statistics of all classes together
+        share : of the same shape
             The factor of each loss in the value: Σ share·losses is the value, and share·losses
             are the terms that ``"none"`` returns.
         slopes : arrays (R, C, ...)

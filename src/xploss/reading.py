@@ -118,19 +118,27 @@ class Reading:
         summed = self.backend.sum_pixels(self.weight, None, self.accumulator)
         return xp.broadcast_to(summed, shape)
 
+    @property
+    def spread(self) -> bool:
+        """Whether the classes of a pixel have weights of their own."""
+        return self.weight is not None and self.weight.shape[1] > 1
+
     @lazy
     def total(self) -> Array:
-        """Σ w of the pixels with a class for a label, per sample, (k, 1)."""
+        """Σ w of the pixels with a class for a label, (k, 1), if weights are not `spread`."""
         known = self.labelled(self.dtype)
         return self.size[:, :1] if known is None else self.sum(known)
 
+    @property
+    def known_labels(self) -> Array | None:
+        """Where a pixel has a class for a label, (k, 1, m); None if everywhere."""
+        assert self.labels is not None
+        return None if self.known else (self.labels >= 0) & (self.labels < self.classes)
+
     def labelled(self, dtype: Dtype) -> Array | None:
         """1 where a pixel has a class for a label, else 0, (k, 1, m); None for 1 everywhere."""
-        assert self.labels is not None
-        if self.known:
-            return None
-        known = (self.labels >= 0) & (self.labels < self.classes)
-        return self.backend.xp.astype(known, dtype)
+        known = self.known_labels
+        return None if known is None else self.backend.xp.astype(known, dtype)
 
     def mass_of(self, power: int | None) -> Array:
         """Σ w·t^power per sample and class, (k, C)."""

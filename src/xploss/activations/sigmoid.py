@@ -30,7 +30,8 @@ class Sigmoid(Activation):
             self._kept = self.room
 
     def has_truth(self, reading: Reading) -> bool:
-        return reading.hard
+        # the exponential of a margin is that of z, but its derivative at 0 is one-sided
+        return reading.hard and not self.backend.traces
 
     def _margin(self, reading: Reading) -> Array:
         """m, (k, C, m)."""
@@ -95,6 +96,7 @@ class Sigmoid(Activation):
         if g is not None:
             pulled = _added(b, b.sigmoid_pull(self.x, g, self._kept, place), pulled)
         if s.log_p is not None:
+            # q is known: that term has asked for it before what is kept was used up
             pulled = _added(b, pulled, self.q * s.log_p)
         if s.log_q is not None:
             pulled = _added(b, pulled, -(self.p * s.log_q))

@@ -80,12 +80,12 @@ class Softmax(Activation):
         return reading.known and b.concrete(p) and b.on_host(p) and b.extent(p)[0] > SMALLEST
 
     def cost_true(self, reading: Reading) -> Array:
-        _, shift, _ = self._parts
+        xp, (_, shift, _) = self.backend.xp, self._parts
         log_total = self._log_total
-        at_label, known = reading.at_truth(self.x), reading.labelled(self.x.dtype)
-        if known is None:
-            return self.backend.cost_of_label(at_label, shift, log_total)
-        return known * log_total - (at_label - known * shift)
+        cost = self.backend.cost_of_label(reading.at_truth(self.x), shift, log_total)
+        known = reading.known_labels
+        # not by a product, which would turn infinite logits into NaN
+        return cost if known is None else xp.where(known, cost, xp.zeros_like(cost))
 
     def pull(self, reading: Reading, place: Array | None = None) -> Array:
         """Dz = p·(g − Σp·g − Σr) + r, with g the slope by p and r the slope by log p.
@@ -93,7 +93,7 @@ class Softmax(Activation):
         From dp_c = p_c·(dz_c − Σ_k p_k·dz_k) and d log p_c = dz_c − Σ_k p_k·dz_k.
         """
         s, b = reading.slopes, self.backend
-        spread = reading.weight is not None and reading.weight.shape[1] > 1
+        spread = reading.spread
         if s.log_p is None and not spread:
             at_truth = s.log_p_true
             if s.p_true is not None:
@@ -120,7 +120,7 @@ class Softmax(Activation):
             g = b.add_at(_whole(g, self.p, xp), reading.place, s.p_true)
         if s.log_p_true is not None:
             r = b.add_at(_whole(r, self.p, xp), reading.place, s.log_p_true)
-        spread = reading.weight is not None and reading.weight.shape[1] > 1
+        spread = reading.spread
         if spread:
             g, r = (None if x is None else x * reading.weight for x in (g, r))
         if g is None:

@@ -25,10 +25,6 @@ class Place:
     known: Array | None
     """(k, 1, m), or None if every label is a class."""
 
-    def only_known(self, x: Array) -> Array:
-        """`x` (k, 1, m) with 0 where the label is no class."""
-        return x if self.known is None else x * self.known
-
 
 class FlatBackend(Backend):
     """Look-ups and counts by flat indices in the place of one-hot arrays."""
@@ -57,12 +53,18 @@ class FlatBackend(Backend):
             taken = x[0, :, 0].take(truth.index)
         else:
             taken = self.xp.take_along_axis(x[:, :, 0], truth.index, axis=1)
-        return truth.only_known(taken[:, None, :])
+        return self._only_known(taken[:, None, :], truth)
 
     def add_at(self, x: Array, truth: Place, values: Array) -> Array:
         line, place = self._on_a_line(x, truth)
-        line[place] += truth.only_known(values)[:, 0, :]
+        line[place] += self._only_known(values, truth)[:, 0, :]
         return x
+
+    def _only_known(self, x: Array, truth: Place) -> Array:
+        """`x` (k, 1, m) with 0 where the label is no class."""
+        if truth.known is None:
+            return x
+        return self.xp.where(truth.known, x, self.xp.zeros_like(x))
 
     def copied(self, x: Array) -> Array:
         return x.copy(order="C")

@@ -45,7 +45,7 @@ class Place:
 
     def only_known(self, x: Array) -> Array:
         """`x` (k, 1, m) with 0 where the label is no class."""
-        return x if self.known is None else x * self.known
+        return x if self.known is None else torch.where(self.known, x, 0)
 
 
 class TorchBackend(Backend):

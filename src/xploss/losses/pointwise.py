@@ -83,8 +83,7 @@ class PointwiseLoss(Term):
         if self._by_truth(activation, reading):
             cost = self._at_truth(activation, reading)[0]
             if reading.labels is not None:
-                spread = reading.weight is not None and reading.weight.shape[1] > 1
-                if self._together(reading) and not spread:
+                if self._together(reading) and not reading.spread:
                     return reading.sum(cost), reading.total
                 return self._added(reading, reading.sum_true(cost), reading.mass)
             if not self.apart:
@@ -156,7 +155,7 @@ class PointwiseLoss(Term):
         scales = [slope[:, :, None] for slope in slopes]
         if self._by_truth(activation, reading):
             cost = self._at_truth(activation, reading)[0] * self._scale_true(reading, scales)
-            if reading.labels is not None and weight is not None and weight.shape[1] > 1:
+            if reading.labels is not None and weight is not None and reading.spread:
                 weight = reading.at_truth(weight)
             return cost if weight is None else cost * weight
         total = xp.zeros_like(activation.p)
@@ -179,6 +178,7 @@ class PointwiseLoss(Term):
         if not self.uniform:
             return reading.at_truth(scales[0])
         scale, known = scales[0], reading.labelled(reading.dtype)
+        # not of one class too, of which functorch cannot take a part
         scale = scale if scale.shape[1] == 1 else scale[:, :1, :]
         if known is not None:
             return scale * known
