@@ -207,6 +207,30 @@ def test_second_order_at_zero(torch: Any, gamma: float, smoothing: float, target
     assert found.item() == pytest.approx(SECOND_AT_ZERO[gamma], rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        FocalLoss("multiclass", class_weights=(1, 2, 3)),
+        FocalLoss("multiclass", alpha=(0.5, 0.2, 0.3)),
+        FocalLoss("multiclass"),
+        CrossEntropyLoss("multiclass", class_weights=(1, 2, 3)),
+        CrossEntropyLoss("binary", pos_weight=3.0),
+    ],
+    ids=str,
+)
+def test_compiled_gradients_under_class_weights(torch: Any, loss: Loss) -> None:
+    """torch.compile takes what super() gives of a property for the property itself."""
+    torch.compiler.reset()
+    torch.manual_seed(4)
+    binary = loss.terms[0][1].mode == "binary"
+    x = torch.randn(2, 1 if binary else 3, 5, dtype=torch.float64, requires_grad=True)
+    t = torch.randint(0, 2 if binary else 3, (2, 5))
+    value = torch.compile(loss, fullgraph=True, backend="aot_eager")(x, t)
+    expected, slope = loss.value_and_grad(x.detach(), t)
+    torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(torch.autograd.grad(value, x)[0], slope)
+
+
 @pytest.mark.parametrize("kind", ["bool", "int64", "float64"])
 def test_second_order_of_a_sum_at_zero(torch: Any, kind: str) -> None:
     """Dice and cross-entropy share what is computed of a logit; beside autodiff of plain code."""

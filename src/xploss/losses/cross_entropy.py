@@ -81,7 +81,7 @@ class CrossEntropyLoss(PointwiseLoss):
 
     @property
     def foreseen(self) -> bool:
-        return self.balance != "auto" and super().foreseen
+        return self.balance != "auto" and not self.maps
 
     def factors(self, positive: Array, size: Array, backend: Backend) -> tuple[Array, ...]:
         if not self.apart:

@@ -68,10 +68,6 @@ class FocalLoss(PointwiseLoss):
         return self.gamma
 
     @property
-    def uniform(self) -> bool:
-        return super().uniform and not isinstance(self.alpha, tuple)
-
-    @property
     def apart(self) -> bool:
         return self.alpha is not None and self.mode != "multiclass"
 

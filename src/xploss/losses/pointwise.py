@@ -60,7 +60,8 @@ class PointwiseLoss(Term):
     @property
     def uniform(self) -> bool:
         """Whether all classes have the same factor."""
-        return self.class_weights is None and self.classes is None
+        given = (getattr(self, name) for name in self.per_class)
+        return self.classes is None and not any(isinstance(values, tuple) for values in given)
 
     @property
     def foreseen(self) -> bool:
