@@ -6,7 +6,7 @@ tile, pixels last.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from ._xp import Array, Dtype
 from .histograms import Histograms
@@ -14,6 +14,9 @@ from .histograms import Histograms
 
 class Kernels(Histograms):
     """What the activations, the readings and the losses compute with."""
+
+    few_classes: ClassVar[int] = 0
+    """Up to so many classes, regions are added over one number per class, not by look-ups."""
 
     def multiply(self, x: Array, y: Array, place: Array | None = None) -> Array:
         """x·y, of which one has the shape of the product; it may be in `place`."""
@@ -183,7 +186,8 @@ class Kernels(Histograms):
     ) -> Array:
         """p·(slope − Σp·slope − u) + onehot·u, with `slope` (k|1, C, m|1).
 
-        u is `at_truth`, (k, 1, m). The result may be in `place`, which may be p.
+        u is `at_truth`, (k, 1, m). The result may be in `place`, which may be p, or where the
+        slope was.
         """
         mean = self.add_classes(p * slope)
         pulled = p * (slope - (mean if at_truth is None else mean + at_truth))

@@ -79,6 +79,11 @@ class Reading:
         return self.backend.locate(self.labels, self.classes, self.known)
 
     @lazy
+    def looked_up(self) -> bool:
+        """Whether sums over the truth are better looked up than taken over `truth`."""
+        return self.labels is not None and self.classes > self.backend.few_classes
+
+    @lazy
     def signed(self) -> Array:
         """2t − 1, (k, C, m), of a dense target."""
         return self.backend.signed(self.truth)
@@ -143,8 +148,9 @@ class Reading:
     def mass_of(self, power: int | None) -> Array:
         """Σ w·t^power per sample and class, (k, C)."""
         b = self.backend
-        if self.dense is not None:
-            t = self.dense if power is None else self.dense**power
+        if not self.looked_up:
+            # of labels, which are hard, all powers are the same
+            t = self.truth if power is None or self.dense is None else self.dense**power
             return b.sum_pixels(t, self.weight, self.accumulator)
         if not self.weighted:
             counts = b.count_classes(self.place, self.classes)

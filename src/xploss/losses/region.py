@@ -55,7 +55,7 @@ class RegionLoss(Term):
     ) -> tuple[Array, ...]:
         p = activation.p
         power = 2 if self.overlap == "squared" else None
-        if reading.labels is not None:
+        if reading.looked_up:
             overlap = reading.sum_true(activation.true(reading))
         elif self.overlap == "min" and not reading.hard:
             overlap = reading.sum(reading.backend.xp.minimum(p, reading.truth))
@@ -86,7 +86,7 @@ class RegionLoss(Term):
         own = by_predicted
         if self.overlap == "squared":
             own = 2 * by_predicted * activation.p
-        if reading.labels is not None:
+        if reading.looked_up:
             reading.slopes.add("p" if self.overlap == "squared" else "p_class", own)
             reading.slopes.add("p_true", reading.at_truth(by_overlap))
             return
