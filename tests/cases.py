@@ -30,6 +30,9 @@ LOSSES: tuple[Loss, ...] = (
     FocalLoss("multilabel", gamma=1.5, alpha=0.4, class_weights=(2, 1), classes=(1, 0)),
     DiceLoss("multilabel", ignore_index=IGNORED)
     + 0.5 * FocalLoss("multiclass", ignore_index=IGNORED) / 2,
+    DiceLoss("multilabel", class_weights=(1, 2, 0.5))
+    + FocalLoss("multilabel", gamma=1.5, alpha=0.4)
+    + CrossEntropyLoss("multilabel", label_smoothing=0.1),
 )
 
 SECOND_AT_ZERO = {0.0: 1 / 4, 1.0: 3 / 8, 2.0: 5 / 16 + math.log(2) / 8}

@@ -82,6 +82,29 @@ def test_confident_logits_keep_their_slope(xp: Library) -> None:
     assert np.all(gap <= 1e-4 * np.abs(expected))
 
 
+@pytest.mark.parametrize("factor", [1.0, 1e-9])
+def test_confident_logits_keep_both_sides_of_a_sum(xp: Library, factor: float) -> None:
+    """Each side of p and 1 - p has its digits, up to where float32 has none."""
+    rng = np.random.default_rng(17)
+    z = rng.choice([-1, 1], (2, 700, 800)) * rng.uniform(10, 86, (2, 700, 800))
+    z = z.astype(np.float32).astype(np.float64)
+    t = rng.integers(0, 2, z.shape)
+    p, lesser = 1 / (1 + np.exp(-z)), 1 / (1 + np.exp(np.abs(z)))
+    wrong = np.where((z > 0) == (t == 1), lesser, 1 - lesser)
+    both, whole = (p * t).sum(), (p + t).sum()
+    by_dice = lesser * (1 - lesser) * (2 * both / whole**2 - 2 * t / whole)
+    by_cost = wrong * (1 - 2 * t) / z.size
+    loss = DiceLoss("binary") + factor * CrossEntropyLoss("binary")
+    x = xp.asarray(z, "float32")
+    value, gradient = loss.value_and_grad(x, xp.asarray(t))
+    cost = np.log1p(np.exp(-np.abs(z))) + np.where((z > 0) == (t == 1), 0, np.abs(z))
+    expected = 1 - 2 * both / whole + factor * cost.mean()
+    assert abs(float(value) - expected) < 1e-6 * expected
+    gap = np.abs(xp.to_numpy(gradient) - (by_dice + factor * by_cost))
+    # of the smallest, of float32, the gradient by a sum over all entries is below 1e-38
+    assert np.all(gap <= 1e-4 * (np.abs(by_dice) + np.abs(factor * by_cost)) + 1e-37)
+
+
 def test_two_ignore_labels_share_one_array(xp: Library) -> None:
     """What the gradient's array holds is read for both terms before it is written."""
     rng = np.random.default_rng(8)

@@ -67,6 +67,30 @@ def test_smoothed_and_squared_by_hand(xp: Library, loss: Loss, expected: Fractio
     assert call(xp, loss, *BINARY) == pytest.approx(float(expected), rel=1e-15)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("overlap", ["min", "squared"])
+@pytest.mark.parametrize("classes", [2, 6, 7, 20])
+def test_labels_are_looked_up_or_spelled_out(
+    xp: Library, classes: int, overlap: Any, weighted: bool
+) -> None:
+    """Of few classes and of many, value and gradient are those of one number per class."""
+    rng = np.random.default_rng(classes)
+    shape = 2, 5, 8
+    pred = xp.asarray(rng.normal(size=(shape[0], classes, *shape[1:])), "float64")
+    labels = rng.integers(-1, classes, shape)
+    dense = np.moveaxis(labels[..., None] == np.arange(classes), -1, 1)
+    weight = rng.choice([0.0, 0.5, 2.0], shape) if weighted else np.ones(shape)
+    left = xp.asarray(weight * (labels >= 0), "float64")
+    given = xp.asarray(weight, "float64")
+    options = {"overlap": overlap, "alpha": 0.3, "beta": 0.8}
+    looked_up = TverskyLoss("multiclass", ignore_index=-1, **options)
+    spelled_out = TverskyLoss("multiclass", **options)
+    found = looked_up.value_and_grad(pred, xp.asarray(labels), weight=given)
+    expected = spelled_out.value_and_grad(pred, xp.asarray(dense), weight=left)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(xp.to_numpy(one), xp.to_numpy(other), rtol=1e-12, atol=1e-15)
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

@@ -11,12 +11,18 @@ from typing import Any, ClassVar
 from ._xp import Array, Dtype
 from .histograms import Histograms
 
+BOUND = 2.0**126
+"""The largest odds: their inverse is the smallest float32 with all its digits."""
+
 
 class Kernels(Histograms):
     """What the activations, the readings and the losses compute with."""
 
     few_classes: ClassVar[int] = 0
     """Up to so many classes, regions are added over one number per class, not by look-ups."""
+
+    one_exponential: ClassVar[bool] = False
+    """Whether functions of a margin are better computed from one exponential than each alone."""
 
     def multiply(self, x: Array, y: Array, place: Array | None = None) -> Array:
         """x·y, of which one has the shape of the product; it may be in `place`."""
@@ -126,6 +132,10 @@ class Kernels(Histograms):
         """2t − 1."""
         return 2 * t - 1
 
+    def against(self, t: Array) -> Array:
+        """1 − 2t."""
+        return 1 - 2 * t
+
     def bent(self, kept: Array) -> Array | None:
         """exp(−abs(z)), from what `sigmoid` gives beside the sigmoid; None if that is no help."""
         return kept
@@ -167,6 +177,29 @@ class Kernels(Histograms):
         The result may be in `place`, or where the slope was.
         """
         return self.miss(margin, kept) * slope
+
+    def odds(self, away: Array, room: Array | None = None) -> Array:
+        """exp(away), bounded so that 1 over it has all its digits.
+
+        It may be in `room`, which only a backend that `holds` is given.
+        """
+        return self.minimum(self.xp.exp(away), BOUND)
+
+    def inverse_of_odds(self, odds: Array) -> Array:
+        """1/(1 + odds), the probability that `odds` are against."""
+        return 1 / (1 + odds)
+
+    def cost_of_away(self, away: Array, odds: Array) -> Array:
+        """−log of the sigmoid of −away, which may be used up, to full precision on both sides."""
+        return self.xp.maximum(self.xp.log1p(odds), away)
+
+    def either(self, x: Array, y: Array, truth: Array, place: Array) -> Array:
+        """`x` where a target is 0, `y` where it is 1; it may be in `place`, which may be either."""
+        return self.xp.where(truth > 0.5, y, x)
+
+    def less(self, x: Array | None, y: Array, z: Array) -> Array:
+        """X − y·z in the shape of y, with 0 for None; x may be used up if it has that shape."""
+        return -(y * z) if x is None else x - y * z
 
     def line(self, slope: Array, x: Array, start: Array) -> Array:
         """Start + slope·x, in the shape of x."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import inputs, values
-from .activations import Activation, Probability, Sigmoid, Softmax
+from .activations import Activation, MarginSigmoid, Probability, Sigmoid, Softmax
 from .lazy import lazy
 from .reading import Reading, Slopes
 from .tiles import Block
@@ -72,6 +72,12 @@ class Reader:
         """Whether the gradient's array is for the notes of the only term."""
         return len(self.terms) == 1 and self._first.takes_notes
 
+    @lazy
+    def _by_margin(self) -> bool:
+        """Whether a hard target's margins are better than the logits to begin from."""
+        several = len(self.terms) > 1 and any(term.pointwise for *_, term in self.terms)
+        return self.backend.one_exponential and several and self._first.mode != "multiclass"
+
     def read(
         self, block: Block, room: Array | None, ready: bool
     ) -> tuple[Activation, dict[int | None, Reading]]:
@@ -95,11 +101,15 @@ class Reader:
         dead = _everywhere(gone)
         if dead is not None:
             x = b.xp.where(dead, b.xp.zeros_like(x), x)
-        return self._activation(x, room, ready), readings
+        return self._activation(x, room, ready, list(readings.values())), readings
 
-    def _activation(self, x: Array, room: Array | None, ready: bool) -> Activation:
+    def _activation(
+        self, x: Array, room: Array | None, ready: bool, readings: Sequence[Reading]
+    ) -> Activation:
         if not self._first.from_logits:
             return Probability(self.backend, x)
+        if self._by_margin and len(readings) == 1 and readings[0].hard:
+            return MarginSigmoid(self.backend, x, room, ready, truth=readings[0].truth)
         kind = Softmax if self._first.mode == "multiclass" else Sigmoid
         if self._noted:
             return kind(self.backend, x, None, ready, room)

@@ -152,6 +152,8 @@ _WORKERS = Workers(_work_alone, torch.set_num_threads)
 class DeviceBackend(EagerBackend):
     """torch tensors on a device: large tiles, by the calling thread and on its stream."""
 
+    one_exponential = False
+
     def workers(self, entrywise: bool) -> int:
         return 1
 

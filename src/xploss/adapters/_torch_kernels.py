@@ -10,6 +10,7 @@ import torch
 
 from .._xp import Array, Dtype
 from ..histograms import ABOVE_ONE, TINY
+from ..kernels import BOUND
 from ._torch_lookups import EagerLookUps
 
 _BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
@@ -24,6 +25,7 @@ class EagerKernels(EagerLookUps):
     """What is computed in place."""
 
     few_classes = 6
+    one_exponential = True
 
     def constant(self, values: Any, like: Array) -> Array:
         if isinstance(values, float):
@@ -143,6 +145,26 @@ class EagerKernels(EagerLookUps):
             )
         return torch.ops.aten.log_sigmoid_backward.grad_input(slope, margin, kept, grad_input=place)
 
+    def odds(self, away: Array, room: Array | None = None) -> Array:
+        odds = torch.exp(away, out=self._fresh(away) if room is None else room)
+        return odds.clamp_(max=BOUND)
+
+    def inverse_of_odds(self, odds: Array) -> Array:
+        return torch.add(self.constant(1.0, odds), odds, out=self._fresh(odds)).reciprocal_()
+
+    def cost_of_away(self, away: Array, odds: Array) -> Array:
+        cost = torch.log1p(odds, out=self._fresh(odds))
+        return torch.maximum(cost, away, out=away)
+
+    def either(self, x: Array, y: Array, truth: Array, place: Array) -> Array:
+        # exact at both ends
+        return torch.lerp(x, y, truth, out=place)
+
+    def less(self, x: Array | None, y: Array, z: Array) -> Array:
+        if x is None:
+            return torch.mul(y, -z, out=self._fresh(y))
+        return torch.addcmul(x, y, z, value=-1, out=x if x.shape == y.shape else self._fresh(y))
+
     def line(self, slope: Array, x: Array, start: Array) -> Array:
         if slope.numel() > 1 or not self.on_host(slope):
             return torch.addcmul(start, slope, x, out=self._fresh(x))
@@ -164,6 +186,9 @@ class EagerKernels(EagerLookUps):
 
     def signed(self, t: Array) -> Array:
         return torch.add(self.constant(-1.0, t), t, alpha=2, out=self._fresh(t))
+
+    def against(self, t: Array) -> Array:
+        return torch.add(self.constant(1.0, t), t, alpha=-2, out=self._fresh(t))
 
     def place_errors(
         self,
