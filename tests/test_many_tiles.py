@@ -82,6 +82,24 @@ def test_confident_logits_keep_their_slope(xp: Library) -> None:
     assert np.all(gap <= 1e-4 * np.abs(expected))
 
 
+@pytest.mark.parametrize("scale", [1.0, 8.0, 30.0])
+@pytest.mark.parametrize("pixels", [4099, (1 << 18) + 5])
+def test_many_costs_share_a_logarithm(xp: Library, pixels: int, scale: float) -> None:
+    """Large costs do not overflow beside each other, and small ones keep their digits."""
+    rng = np.random.default_rng(pixels)
+    t = rng.integers(0, 2, (2, pixels))
+    z = (scale * rng.uniform(0, 1.5, t.shape) * (2 * t - 1)).astype(np.float32)
+    costs = np.log1p(np.exp(-np.abs(z.astype(np.float64))))
+    target = xp.asarray(t)
+    for sign, expected in ((1, costs.mean()), (-1, (costs + np.abs(z)).mean())):
+        value = CrossEntropyLoss("binary")(xp.asarray(sign * z, "float32"), target)
+        assert abs(float(value) - expected) < 1e-6 * expected
+    z[0, :9] = np.inf * (2 * t[0, :9] - 1)
+    expected = costs.mean() - costs[0, :9].sum() / costs.size
+    value = CrossEntropyLoss("binary")(xp.asarray(z, "float32"), target)
+    assert abs(float(value) - expected) < 1e-6 * expected
+
+
 @pytest.mark.parametrize("factor", [1.0, 1e-9])
 def test_confident_logits_keep_both_sides_of_a_sum(xp: Library, factor: float) -> None:
     """Each side of p and 1 - p has its digits, up to where float32 has none."""

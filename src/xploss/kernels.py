@@ -24,6 +24,11 @@ class Kernels(Histograms):
     one_exponential: ClassVar[bool] = False
     """Whether functions of a margin are better computed from one exponential than each alone."""
 
+    group: ClassVar[int] = 1
+    """How many numbers share a logarithm: a power of 2, up to 64."""
+    many: ClassVar[int] = 1 << 12
+    """The pixels from which on they do."""
+
     def multiply(self, x: Array, y: Array, place: Array | None = None) -> Array:
         """x·y, of which one has the shape of the product; it may be in `place`."""
         return x * y
@@ -151,6 +156,42 @@ class Kernels(Histograms):
         # written so that all derivatives are right at 0 too
         e = xp.exp(xp.where(above, -margin, margin)) if bent is None else bent
         return xp.where(above, xp.zeros_like(margin), -margin) + xp.log1p(e), e
+
+    def bend(self, x: Array) -> Array:
+        """exp(−abs(x))."""
+        return self.xp.exp(-self.xp.abs(x))
+
+    def sum_cost_of_margin(
+        self, margin: Array, bent: Array | None, dtype: Dtype
+    ) -> tuple[Array, Array | None]:
+        """Σ over the pixels of what `cost_of_margin` gives, (k, C), and the same beside it."""
+        e = self.bend(margin) if bent is None else bent
+        far = self.sum_pixels(self.minimum(margin, 0.0), None, dtype)
+        return self.sum_of_logs(e, dtype) - far, e
+
+    def sum_of_logs(self, x: Array, dtype: Dtype) -> Array:
+        """Σ log(1 + x) over the pixels, (k, C), of numbers in [0, 1].
+
+        Numbers are joined before, as (1 + a)(1 + b) = 1 + (a + b + ab), where small ones keep
+        their digits.
+        """
+        group = self.group if x.shape[-1] >= self.many else 1
+        count = x.shape[-1] // group
+        joined, rest = x, None
+        if count * group < x.shape[-1]:
+            joined, rest = x[..., : count * group], x[..., count * group :]
+        while joined.shape[-1] > count:
+            joined = self.joined(joined)
+        total = self.sum_pixels(self.xp.log1p(joined), None, dtype)
+        if rest is None:
+            return total
+        return total + self.sum_pixels(self.xp.log1p(rest), None, dtype)
+
+    def joined(self, x: Array) -> Array:
+        """(1 + a)(1 + b) − 1 of the halves of `x` along its last axis."""
+        half = x.shape[-1] // 2
+        a, b = x[..., :half], x[..., half:]
+        return a + b + a * b
 
     def miss(self, margin: Array, kept: Array | None) -> Array:
         """The sigmoid of −margin; `kept` is what `cost_of_margin` gives, if it is known."""

@@ -66,6 +66,10 @@ class Activation(ABC):
     def cost_true(self, reading: Reading) -> Array:
         """−log p of the truth."""
 
+    def sum_of_costs(self, reading: Reading) -> Array:
+        """Σ w·cost over the pixels of the cost of the truth, (k, C), or (k, 1) of labels."""
+        return reading.sum(self.cost_true(reading))
+
     @abstractmethod
     def pull(self, reading: Reading, place: Array | None = None) -> Array:
         """The derivative by `x`, (k, C, m), weight included, from a reading's slopes.

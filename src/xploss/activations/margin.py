@@ -69,6 +69,9 @@ class MarginSigmoid(Sigmoid):
     def cost_true(self, reading: Reading) -> Array:
         return self._cost
 
+    def sum_of_costs(self, reading: Reading) -> Array:
+        return reading.sum(self._cost)
+
     def sides_true(self, reading: Reading) -> tuple[Array, Array]:
         return self._sides()[0], self._cost
 

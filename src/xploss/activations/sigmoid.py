@@ -44,6 +44,14 @@ class Sigmoid(Activation):
         reading.memory["cost"] = kept
         return cost
 
+    def sum_of_costs(self, reading: Reading) -> Array:
+        if reading.weight is not None or self.backend.group == 1:
+            return super().sum_of_costs(reading)
+        margin, accumulator = self._margin(reading), reading.accumulator
+        total, kept = self.backend.sum_cost_of_margin(margin, self._bent, accumulator)
+        reading.memory["cost"] = kept
+        return total
+
     def sides_true(self, reading: Reading) -> tuple[Array, Array]:
         cost, margin = self.cost_true(reading), self._margin(reading)
         return self.backend.miss(margin, reading.memory["cost"]), cost

@@ -153,6 +153,7 @@ class DeviceBackend(EagerBackend):
     """torch tensors on a device: large tiles, by the calling thread and on its stream."""
 
     one_exponential = False
+    group = 1
 
     def workers(self, entrywise: bool) -> int:
         return 1

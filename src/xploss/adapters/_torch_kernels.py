@@ -26,6 +26,8 @@ class EagerKernels(EagerLookUps):
 
     few_classes = 6
     one_exponential = True
+    group = 8
+    many = 1 << 18
 
     def constant(self, values: Any, like: Array) -> Array:
         if isinstance(values, float):
@@ -117,10 +119,18 @@ class EagerKernels(EagerLookUps):
         # what is kept is p: the exponential is to be had for less anew
         return None
 
+    def bend(self, x: Array) -> Array:
+        return torch.abs(x, out=self._fresh(x)).mul_(-LOG2_E).exp2_()
+
+    def joined(self, x: Array) -> Array:
+        a, b = x.chunk(2, -1)
+        joined = torch.add(a, b, out=self._fresh(a))
+        return torch.addcmul(joined, a, b, out=joined)
+
     def cost_of_margin(
         self, margin: Array, bent: Array | None = None
     ) -> tuple[Array, Array | None]:
-        e = torch.abs(margin, out=self._fresh(margin)).mul_(-LOG2_E).exp2_()
+        e = self.bend(margin)
         cost = torch.log1p(e, out=self._fresh(e))
         return cost.sub_(torch.clamp(margin, max=0, out=self._fresh(margin))), e
 

@@ -28,6 +28,7 @@ class NumpyBackend(FlatBackend):
     name = "numpy"
     holds = True
     few_classes = 16
+    group = 64
 
     def owns(self, x: Array) -> bool:
         return isinstance(x, np.ndarray | np.generic)

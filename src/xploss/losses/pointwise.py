@@ -82,13 +82,14 @@ class PointwiseLoss(Term):
         held: tuple[Array, ...] | None = None,
     ) -> tuple[Array, ...]:
         if self._by_truth(activation, reading):
+            together = self._together(reading) and not reading.spread
+            if reading.labels is None and not self.apart:
+                return self._sum_at_truth(activation, reading), reading.size
+            if reading.labels is not None and together:
+                return self._sum_at_truth(activation, reading), reading.total
             cost = self._at_truth(activation, reading)[0]
             if reading.labels is not None:
-                if self._together(reading) and not reading.spread:
-                    return reading.sum(cost), reading.total
                 return self._added(reading, reading.sum_true(cost), reading.mass)
-            if not self.apart:
-                return reading.sum(cost), reading.size
             # not by a product or difference, which infinite costs would turn into NaN
             xp, one = reading.backend.xp, reading.truth > 0.5
             zero = xp.zeros_like(cost)
@@ -197,6 +198,12 @@ class PointwiseLoss(Term):
             found: tuple[Array, Array | None, Array | None] = reading.memory[key]
             return found
         return (None if slopes else activation.cost_true(reading)), None, None
+
+    def _sum_at_truth(self, activation: Activation, reading: Reading) -> Array:
+        """Σ w·F over the pixels, of F of the truth."""
+        if self.focus:
+            return reading.sum(self._at_truth(activation, reading)[0])
+        return activation.sum_of_costs(reading)
 
     def _sides(
         self, activation: Activation, reading: Reading
