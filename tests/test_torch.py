@@ -166,6 +166,23 @@ def test_autocast_changes_nothing(torch: Any, loss: Loss) -> None:
     torch.testing.assert_close(inside, outside, rtol=1e-14, atol=1e-17)
 
 
+@pytest.mark.parametrize("kind", [DiceLoss, CrossEntropyLoss, LovaszLoss])
+@pytest.mark.parametrize("classes", [3, 20])
+def test_autocast_of_single_pixels(torch: Any, classes: int, kind: Any) -> None:
+    """A sample may be one pixel, whose slopes have the shape of those of all pixels."""
+    torch.manual_seed(9)
+    x, t = torch.randn(20000, classes), torch.randint(classes, (20000,))
+    loss = kind("multiclass") + DiceLoss("multiclass", overlap="squared")
+    outside = loss.value_and_grad(x, t)
+    with torch.autocast("cpu"):
+        inside = loss.value_and_grad(x, t)
+        _, alone = kind("multiclass").value_and_grad(x, t)
+    torch.testing.assert_close(inside, outside, rtol=1e-5, atol=1e-9)
+    torch.testing.assert_close(
+        alone, kind("multiclass").value_and_grad(x, t)[1], rtol=1e-5, atol=1e-9
+    )
+
+
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)
 def test_func_grad(torch: Any, loss: Loss) -> None:
     x, t, w = tensors(torch, loss, weighted=True)

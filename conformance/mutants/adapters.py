@@ -12,6 +12,27 @@ GRAPH, OP = "adapters/_torch_graph.py", "adapters/_torch_op.py"
 JAX = "adapters/jax.py"
 
 MUTANTS: tuple[Mutant, ...] = (
+    # one exponential for both sides, and one logarithm for many
+    Mutant("soft targets taken by their margin", "reader.py",
+           "len(readings) == 1 and readings[0].hard", "len(readings) == 1", "torch"),
+    Mutant("margins of one ignore label for all", "reader.py",
+           "self._by_margin and len(readings) == 1", "self._by_margin", "torch"),
+    Mutant("odds without a bound", TILES,
+           "return odds.clamp_(max=self.largest_odds(away))", "return odds", "torch"),
+    Mutant("large costs lost", TILES, "return torch.maximum(cost, away, out=away)",
+           "return cost", "torch"),
+    Mutant("slope by p not pulled through the sigmoid", "activations/margin.py",
+           "slope = b.multiply(slope, right, right)", "pass", "torch"),
+    Mutant("sides exchanged", KERNELS, "self.xp.where(truth > 0.5, y, x)",
+           "self.xp.where(truth > 0.5, x, y)", "strict"),
+    Mutant("product of two costs lost", KERNELS, "return a + b + a * b", "return a + b", "numpy"),
+    Mutant("costs left over lost", KERNELS, "if rest is None:", "if True:", "numpy"),
+    Mutant("slopes used up that are read again", TILES,
+           "slope if apart and slope.shape == p.shape else None",
+           "slope if slope.shape == p.shape else None", "torch"),
+    Mutant("masks of few classes not weighed", "losses/region.py",
+           "mass = reading.sum(reading.truth) if masks",
+           "mass = reading.backend.sum_pixels(reading.truth, None, reading.accumulator) if masks"),
     # the standard alone
     Mutant("cost of a margin without its logarithm", KERNELS,
            "-margin) + xp.log1p(e), e", "-margin), e", "strict"),

@@ -38,7 +38,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("costs of all classes added where statistics are to tell them apart",
            "losses/pointwise.py", "self.uniform and not reading.adding", "self.uniform"),
     Mutant("weights per class lost where classes are added", "losses/pointwise.py",
-           "if self._together(reading) and not reading.spread:", "if self._together(reading):"),
+           "self._together(reading) and not reading.spread", "self._together(reading)"),
     Mutant("samples merged that are apart", "engine.py",
            "not any(t.per_sample or t.maps for", "not any(t.maps for", "torch"),
     Mutant("cost of unlabelled pixels kept", "activations/softmax.py",

@@ -11,21 +11,18 @@ from typing import Any, ClassVar
 from ._xp import Array, Dtype
 from .histograms import Histograms
 
-BOUND = 2.0**126
-"""The largest odds: their inverse is the smallest float32 with all its digits."""
-
 
 class Kernels(Histograms):
     """What the activations, the readings and the losses compute with."""
 
     few_classes: ClassVar[int] = 0
-    """Up to so many classes, regions are added over one number per class, not by look-ups."""
+    """Up to so many classes, regions are added over a mask of each class, not by look-ups."""
 
-    one_exponential: ClassVar[bool] = False
+    one_exponential: ClassVar[bool] = True
     """Whether functions of a margin are better computed from one exponential than each alone."""
 
     group: ClassVar[int] = 1
-    """How many numbers share a logarithm: a power of 2, up to 64."""
+    """How many numbers of up to 2 share a logarithm: a power of 2, up to 64, for 2^64 is finite."""
     many: ClassVar[int] = 1 << 12
     """The pixels from which on they do."""
 
@@ -220,11 +217,15 @@ class Kernels(Histograms):
         return self.miss(margin, kept) * slope
 
     def odds(self, away: Array, room: Array | None = None) -> Array:
-        """exp(away), bounded so that 1 over it has all its digits.
+        """exp(away), up to the `largest_odds`.
 
         It may be in `room`, which only a backend that `holds` is given.
         """
-        return self.minimum(self.xp.exp(away), BOUND)
+        return self.minimum(self.xp.exp(away), self.largest_odds(away))
+
+    def largest_odds(self, like: Array) -> float:
+        """The largest number whose inverse has all its digits."""
+        return 1 / float(self.xp.finfo(like.dtype).smallest_normal)
 
     def inverse_of_odds(self, odds: Array) -> Array:
         """1/(1 + odds), the probability that `odds` are against."""
@@ -260,8 +261,8 @@ class Kernels(Histograms):
     ) -> Array:
         """p·(slope − Σp·slope − u) + onehot·u, with `slope` (k|1, C, m|1).
 
-        u is `at_truth`, (k, 1, m). The result may be in `place`, which may be p, or where the
-        slope was.
+        u is `at_truth`, (k, 1, m). The result may be in `place`, which may be p; a slope of each
+        pixel may be used up.
         """
         mean = self.add_classes(p * slope)
         pulled = p * (slope - (mean if at_truth is None else mean + at_truth))

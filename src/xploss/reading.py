@@ -80,7 +80,7 @@ class Reading:
 
     @lazy
     def looked_up(self) -> bool:
-        """Whether sums over the truth are better looked up than taken over `truth`."""
+        """Whether the overlap of many classes is looked up, not added over masks of each."""
         return self.labels is not None and self.classes > self.backend.few_classes
 
     @lazy
@@ -148,9 +148,8 @@ class Reading:
     def mass_of(self, power: int | None) -> Array:
         """Σ w·t^power per sample and class, (k, C)."""
         b = self.backend
-        if not self.looked_up:
-            # of labels, which are hard, all powers are the same
-            t = self.truth if power is None or self.dense is None else self.dense**power
+        if self.dense is not None:
+            t = self.dense if power is None else self.dense**power
             return b.sum_pixels(t, self.weight, self.accumulator)
         if not self.weighted:
             counts = b.count_classes(self.place, self.classes)

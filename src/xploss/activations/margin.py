@@ -36,7 +36,7 @@ class MarginSigmoid(Sigmoid):
 
     @lazy
     def _away(self) -> Array:
-        """−m; used up by the cost."""
+        """−m; used up by the cost, before which the odds are asked for."""
         against = self._against()
         return self.backend.multiply(against, self.x, against)
 
@@ -70,6 +70,7 @@ class MarginSigmoid(Sigmoid):
         return self._cost
 
     def sum_of_costs(self, reading: Reading) -> Array:
+        # to find the odds of at most 1, whose logarithms can be shared, costs what that would spare
         return reading.sum(self._cost)
 
     def sides_true(self, reading: Reading) -> tuple[Array, Array]:

@@ -54,6 +54,7 @@ class TorchBackend(Backend):
     name = "torch"
     in_place = False
     traces = True
+    one_exponential = False
 
     def owns(self, x: Array) -> bool:
         return isinstance(x, torch.Tensor)

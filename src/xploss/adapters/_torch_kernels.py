@@ -10,7 +10,6 @@ import torch
 
 from .._xp import Array, Dtype
 from ..histograms import ABOVE_ONE, TINY
-from ..kernels import BOUND
 from ._torch_lookups import EagerLookUps
 
 _BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
@@ -61,14 +60,15 @@ class EagerKernels(EagerLookUps):
         at_truth: Array | None,
         place: Array | None = None,
     ) -> Array:
-        if slope.shape[2] > 1 or torch.is_autocast_enabled(p.device.type):
-            held = self.multiply(p, slope, slope if slope.shape == p.shape else None)
+        apart = slope.shape[2] > 1
+        if apart or torch.is_autocast_enabled(p.device.type):
+            held = self.multiply(p, slope, slope if apart and slope.shape == p.shape else None)
             mean = torch.sum(held, 1, keepdim=True, out=self._fresh(p[:, :1]))
         else:
             held = self._fresh(p)
             mean = torch.matmul(slope.permute(0, 2, 1), p, out=self._fresh(p[:, :1]))
         mean = mean if at_truth is None else mean.add_(at_truth)
-        if slope.shape[2] > 1:
+        if apart:
             pulled = torch.addcmul(held, p, mean, value=-1, out=held if place is None else place)
         else:
             pulled = torch.sub(slope, mean, out=held)
@@ -157,7 +157,7 @@ class EagerKernels(EagerLookUps):
 
     def odds(self, away: Array, room: Array | None = None) -> Array:
         odds = torch.exp(away, out=self._fresh(away) if room is None else room)
-        return odds.clamp_(max=BOUND)
+        return odds.clamp_(max=self.largest_odds(away))
 
     def inverse_of_odds(self, odds: Array) -> Array:
         return torch.add(self.constant(1.0, odds), odds, out=self._fresh(odds)).reciprocal_()

@@ -34,6 +34,7 @@ class JaxBackend(Backend):
     in_place = False
     keeps_tiles = False
     fuses = True
+    one_exponential = False
 
     def owns(self, x: Array) -> bool:
         return isinstance(x, jax.Array)

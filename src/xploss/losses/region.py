@@ -62,7 +62,9 @@ class RegionLoss(Term):
         else:
             overlap = reading.sum(reading.backend.multiply(p, reading.truth))
         predicted = reading.sum(p if power is None else p * p)
-        return overlap, predicted, reading.mass_of(power), reading.size
+        masks = reading.labels is not None and not reading.looked_up
+        mass = reading.sum(reading.truth) if masks else reading.mass_of(power)
+        return overlap, predicted, mass, reading.size
 
     def score(
         self, statistics: tuple[Array, ...], backend: Backend, bits: int
