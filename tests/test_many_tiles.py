@@ -123,14 +123,17 @@ def test_confident_logits_keep_both_sides_of_a_sum(xp: Library, factor: float) -
     assert np.all(gap <= 1e-4 * (np.abs(by_dice) + np.abs(factor * by_cost)) + 1e-37)
 
 
-def test_two_ignore_labels_share_one_array(xp: Library) -> None:
+@pytest.mark.parametrize("other", [JaccardLoss, CrossEntropyLoss])
+@pytest.mark.parametrize("ignored", [(255, 254), (1, None)])
+def test_two_ignore_labels_share_one_array(xp: Library, ignored: Any, other: Any) -> None:
     """What the gradient's array holds is read for both terms before it is written."""
     rng = np.random.default_rng(8)
     z, t = rng.normal(size=(2, 420, 420)), rng.integers(0, 2, (2, 420, 420))
     # a term would refuse the other's label as a target: so the second looks for what is not there
     t[:, :9] = 255
     pred, target = xp.asarray(z, "float32"), xp.asarray(t)
-    terms = [DiceLoss("binary", ignore_index=255), JaccardLoss("binary", ignore_index=254)]
+    first, second = ignored
+    terms = [DiceLoss("binary", ignore_index=first), other("binary", ignore_index=second)]
     with checks("never"):
         both = xp.to_numpy((terms[0] + terms[1]).value_and_grad(pred, target)[1])
         apart = [xp.to_numpy(term.value_and_grad(pred, target)[1]) for term in terms]

@@ -95,6 +95,25 @@ def test_value_and_gradient_are_the_sums(xp: Library) -> None:
         np.testing.assert_allclose(xp.to_numpy(auto), slopes, rtol=1e-11, atol=1e-16)
 
 
+def test_hopeless_and_certain_entries(xp: Library) -> None:
+    """However far a logit is on either side: costs grow with it, and no slope becomes NaN."""
+    sizes = np.array([1.0, 80, 87, 88, 90, 200, 1e4, 1e30])
+    z = np.concatenate([sizes, -sizes, sizes, -sizes])[None]
+    t = np.repeat([1, 0], 2 * len(sizes))[None]
+    right = (z > 0) == (t == 1)
+    lesser = np.exp(-np.abs(z)) / (1 + np.exp(-np.abs(z)))
+    p = np.where(z > 0, 1 - lesser, lesser)
+    both, whole = (p * t).sum(), (p + t).sum()
+    cost = np.log1p(np.exp(-np.abs(z))) + np.where(right, 0, np.abs(z))
+    expected = lesser * (1 - lesser) * (2 * both / whole**2 - 2 * t / whole)
+    expected += np.where(right, lesser, 1 - lesser) * (1 - 2 * t) / z.size
+    loss = DiceLoss("binary") + CrossEntropyLoss("binary")
+    x = xp.asarray(z, "float32")
+    value, gradient = loss.value_and_grad(x, xp.asarray(t))
+    np.testing.assert_allclose(float(value), 1 - 2 * both / whole + cost.mean(), rtol=1e-6)
+    np.testing.assert_allclose(xp.to_numpy(gradient), expected, rtol=1e-5, atol=1e-36)
+
+
 def test_terms_of_equal_shape_add(xp: Library) -> None:
     """reduction="none" throughout: the maps of pixels are added."""
     one = CrossEntropyLoss("multiclass", reduction="none")

@@ -23,7 +23,7 @@ MUTANTS: tuple[Mutant, ...] = (
            "return cost", "torch"),
     Mutant("slope by p not pulled through the sigmoid", "activations/margin.py",
            "slope = b.multiply(slope, right, right)", "pass", "torch"),
-    Mutant("sides exchanged", KERNELS, "self.xp.where(truth > 0.5, y, x)",
+    Mutant("sides of a margin exchanged", KERNELS, "self.xp.where(truth > 0.5, y, x)",
            "self.xp.where(truth > 0.5, x, y)", "strict"),
     Mutant("product of two costs lost", KERNELS, "return a + b + a * b", "return a + b", "numpy"),
     Mutant("costs left over lost", KERNELS, "if rest is None:", "if True:", "numpy"),

@@ -6,6 +6,7 @@ tile, pixels last.
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 from ._xp import Array, Dtype
@@ -221,7 +222,8 @@ class Kernels(Histograms):
 
         It may be in `room`, which only a backend that `holds` is given.
         """
-        return self.minimum(self.xp.exp(away), self.largest_odds(away))
+        # not bounded after, for some libraries warn where an exponential overflows
+        return self.xp.exp(self.minimum(away, math.log(self.largest_odds(away))))
 
     def largest_odds(self, like: Array) -> float:
         """The largest number whose inverse has all its digits."""
