@@ -91,9 +91,14 @@ class NumpyBackend(FlatBackend):
         return np.multiply(x, 1 / total, out=place)
 
     def sigmoid(self, z: Array, room: Array | None = None) -> tuple[Array, Array | None]:
-        e = _bend(z)
+        e = self.bend(z)
         lesser = np.divide(e, 1 + e, out=e if room is None else room)
         return _of_lesser(lesser, z > 0), lesser
+
+    def bend(self, x: Array) -> Array:
+        e = np.abs(x)
+        np.negative(e, out=e)
+        return np.exp(e, out=e)
 
     def bent(self, kept: Array) -> Array | None:
         return kept / (1 - kept)
@@ -101,13 +106,13 @@ class NumpyBackend(FlatBackend):
     def cost_of_margin(
         self, margin: Array, bent: Array | None = None
     ) -> tuple[Array, Array | None]:
-        e = _bend(margin) if bent is None else bent
+        e = self.bend(margin) if bent is None else bent
         cost = np.log1p(e)
         cost -= np.minimum(margin, 0)
         return cost, e
 
     def miss(self, margin: Array, kept: Array | None) -> Array:
-        e = _bend(margin) if kept is None else kept
+        e = self.bend(margin) if kept is None else kept
         return _of_lesser(e / (1 + e), margin < 0)
 
     def sigmoid_pull(
@@ -184,13 +189,6 @@ class NumpyBackend(FlatBackend):
         out = np.empty_like(x)
         np.put_along_axis(out, order, x, axis=-1)
         return out
-
-
-def _bend(z: Array) -> Array:
-    """exp(−abs(z))."""
-    e = np.abs(z)
-    np.negative(e, out=e)
-    return np.exp(e, out=e)
 
 
 def _of_lesser(lesser: Array, above: Array) -> Array:
