@@ -41,8 +41,8 @@ class Backend(Kernels):
         """
         return self.tile_elements >> accumulates
 
-    def workers(self, entrywise: bool) -> int:
-        """How many threads walk over tiles."""
+    def workers(self, size: int, accumulates: bool, entrywise: bool) -> int:
+        """How many threads walk over the tiles of an array of so many elements."""
         return 1
 
     def scoring(self, arrays: Sequence[Array]) -> tuple[Backend, Sequence[Array]]:

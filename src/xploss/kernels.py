@@ -19,6 +19,10 @@ class Kernels(Histograms):
     few_classes: ClassVar[int] = 0
     """Up to so many classes, regions are added over a mask of each class, not by look-ups."""
 
+    def prefers_masks(self, x: Array) -> bool:
+        """Whether of so few classes, what is at the labels of a tile is had over masks as well."""
+        return False
+
     one_exponential: ClassVar[bool] = True
     """Whether functions of a margin are better computed from one exponential than each alone."""
 
@@ -83,6 +87,13 @@ class Kernels(Histograms):
         e = xp.exp(z - shift)
         return e, shift, self.add_classes(e)
 
+    def softmax(self, z: Array, room: Array | None = None) -> Array | None:
+        """The softmax over axis 1, where the library has it for less than its parts; else None.
+
+        It may be in `room`, which only a backend that `holds` is given.
+        """
+        return None
+
     def over_total(self, x: Array, total: Array, place: Array | None = None) -> Array:
         """`x` over the sum that `exponentials` gives; of the exponentials, the softmax.
 
@@ -93,6 +104,10 @@ class Kernels(Histograms):
     def log_total(self, total: Array) -> Array:
         """The logarithm of the sum that `exponentials` gives."""
         return self.xp.log(total)
+
+    def cost_of(self, p: Array) -> Array:
+        """−log p."""
+        return -self.xp.log(p)
 
     def cost_of_label(self, at_label: Array, shift: Array, log_total: Array) -> Array:
         """−log softmax at the labels, from the logits there, which may be used up."""
@@ -278,6 +293,12 @@ class Kernels(Histograms):
         The result may be in `place`, which may be x.
         """
         return self.add_at(-x * share, truth, at_truth)
+
+    def pull_hits(
+        self, p: Array, truth: Array, at_truth: Array, place: Array | None = None
+    ) -> Array:
+        """(truth − p)·u, with a `truth` of 0 and 1 and u, `at_truth`, (k, 1, m)."""
+        return (truth - p) * at_truth
 
     def one_hot(self, labels: Array, classes: int, dtype: Dtype) -> Array:
         """(k, C, m) from labels (k, 1, m); a label that is no class has no one."""

@@ -45,7 +45,8 @@ class Walk(Reader):
         accumulates = any(t.accumulates for *_, t in self.terms)
         entrywise = self._first.mode != "multiclass"
         limit = self.backend.tile_limit(self.laid.pred, size, accumulates, entrywise)
-        return Grid(samples, classes, pixels, limit, self.backend.workers(entrywise))
+        workers = self.backend.workers(size, accumulates, entrywise)
+        return Grid(samples, classes, pixels, limit, workers)
 
     @lazy
     def _outward(self) -> Grid:
@@ -63,6 +64,11 @@ class Walk(Reader):
         if limit is None or not self.backend.keeps_tiles:
             return False
         return samples * classes * pixels <= min(limit, KEPT)
+
+    @lazy
+    def _order(self) -> list[int]:
+        """The terms, those last that make use of what others compute."""
+        return sorted(range(len(self.terms)), key=lambda i: self.terms[i][2].pointwise)
 
     def hold(self) -> None:
         """Let the gradient's array hold what spares the second walk, where it fits.
@@ -110,16 +116,17 @@ class Walk(Reader):
         def measured(block: Block, held: list[Measured] | None) -> list[Measured]:
             own = None if room is None else b.cut(room, block)
             activation, readings = self.tile(block, None if aside else own)
-            found: list[Measured] = []
-            for position, (*_, term) in enumerate(self.terms):
+            found: dict[int, Measured] = {}
+            for position in self._order:
+                term = self.terms[position][2]
                 so_far = held[position] if held is not None and term.accumulates else None
-                found.append(term.measure(activation, readings[term.ignore_index], so_far))
+                found[position] = term.measure(activation, readings[term.ignore_index], so_far)
             if own is not None and ahead is not None:
                 self._put(own, self._pulled(activation, readings, [ahead], own))
             elif activation.room is not None:
                 # what the second walk is given
                 _ = activation.p
-            return found
+            return [found[position] for position in range(len(found))]
 
         found = b.fold(self.grid, measured, [term for *_, term in self.terms])
         self.conclude()

@@ -58,6 +58,10 @@ class Activation(ABC):
             reading.memory["true"] = reading.at_truth(self.p)
         return reading.memory["true"]
 
+    def hits(self, reading: Reading) -> Array:
+        """P times the target, (k, C, m)."""
+        return self.backend.multiply(self.p, reading.truth)
+
     def sides_true(self, reading: Reading) -> tuple[Array, Array]:
         """1 − p and −log p of the truth, each to its own last digits."""
         return self.backend.maximum(1 - self.true(reading), 0.0), self.cost_true(reading)

@@ -44,6 +44,8 @@ class Softmax(Activation):
 
     @property
     def p(self) -> Array:
+        if self._p is None and "_parts" not in self.__dict__:
+            self._p = self.backend.softmax(self.x, self.room)
         if self._p is None:
             e, _, total = self._parts
             self._p = self.backend.over_total(e, total, e)
@@ -65,6 +67,23 @@ class Softmax(Activation):
     def q(self) -> Array:
         return self.backend.rest_of_one(self.p, self._rest, SURE)
 
+    def hits(self, reading: Reading) -> Array:
+        if "hits" not in reading.memory:
+            reading.memory["hits"] = super().hits(reading)
+        return reading.memory["hits"]
+
+    def true(self, reading: Reading) -> Array:
+        if "true" not in reading.memory and self._over_masks(reading):
+            # of which there is one class at most
+            reading.memory["true"] = self.backend.add_classes(self.hits(reading))
+        return super().true(reading)
+
+    def _over_masks(self, reading: Reading) -> bool:
+        """Whether p of the truth is found over one number per class, not looked up."""
+        if reading.labels is None or reading.looked_up:
+            return False
+        return "hits" in reading.memory or self.backend.prefers_masks(self.x)
+
     def sides_true(self, reading: Reading) -> tuple[Array, Array]:
         b, xp, p = self.backend, self.backend.xp, self.true(reading)
         q = b.rest_of_one(p, self._rest, SURE)
@@ -77,9 +96,15 @@ class Softmax(Activation):
     def _all_digits(self, reading: Reading, p: Array) -> bool:
         """Whether every pixel is known to have a label, and its p none but full digits."""
         b = self.backend
-        return reading.known and b.concrete(p) and b.on_host(p) and b.extent(p)[0] > SMALLEST
+        if not (reading.known and b.concrete(p) and b.on_host(p)):
+            return False
+        if "smallest" not in reading.memory:
+            reading.memory["smallest"] = b.extent(p)[0]
+        return bool(reading.memory["smallest"] > SMALLEST)
 
     def cost_true(self, reading: Reading) -> Array:
+        if self._spells_out(reading):
+            return self.backend.cost_of(self.true(reading))
         xp, (_, shift, _) = self.backend.xp, self._parts
         log_total = self._log_total
         cost = self.backend.cost_of_label(reading.at_truth(self.x), shift, log_total)
@@ -95,12 +120,20 @@ class Softmax(Activation):
         s, b = reading.slopes, self.backend
         spread = reading.spread
         if s.log_p is None and not spread:
+            slope = summed(s.p_class, s.p)
+            spelled = s.p_true is not None or s.log_p_true is not None
+            spelled = spelled and self._spells_out(reading)
+            if s.p is not None and spelled:
+                assert slope is not None
+                slope = self._with_truth(slope, reading)
+                return weighted(b.softmax_pull(self.p, slope, None, None, place), reading)
             at_truth = s.log_p_true
             if s.p_true is not None:
                 at_truth = summed(at_truth, b.multiply(s.p_true, self.true(reading)))
             truth = None if at_truth is None else reading.place
-            slope = summed(s.p_class, s.p)
-            if slope is not None:
+            if slope is None and spelled:
+                pulled = b.pull_hits(self.p, reading.truth, at_truth, place)
+            elif slope is not None:
                 pulled = b.softmax_pull(self.p, slope, truth, at_truth, place)
             else:
                 assert at_truth is not None
@@ -112,6 +145,21 @@ class Softmax(Activation):
                 pulled = b.pull_truth(x, share, truth, at_truth, place)
             return weighted(pulled, reading)
         return self._pull_dense(reading)
+
+    def _spells_out(self, reading: Reading) -> bool:
+        """Whether what there is by the truth is had from p of the truth over masks."""
+        if not (self._over_masks(reading) and self.backend.on_host(self.x)):
+            return False
+        return self._all_digits(reading, self.true(reading))
+
+    def _with_truth(self, slope: Array, reading: Reading) -> Array:
+        """The slope by p of all classes, (k, C, m), with those of the truth; used up."""
+        s, b = reading.slopes, self.backend
+        by_true = s.p_true
+        if s.log_p_true is not None:
+            by_true = summed(by_true, b.over_total(s.log_p_true, self.true(reading)))
+        assert by_true is not None
+        return b.less(slope, reading.truth, -by_true)
 
     def _pull_dense(self, reading: Reading) -> Array:
         s, b, xp = reading.slopes, self.backend, self.backend.xp

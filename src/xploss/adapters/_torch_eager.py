@@ -56,12 +56,11 @@ class EagerBackend(EagerKernels):
         place.copy_(x)
 
     def total(self, parts: Sequence[Array], per_sample: bool) -> Array:
-        dtype = self.accumulator(parts[0].dtype, parts[0].device)
-        if len(parts) == 1 and (per_sample or parts[0].shape[0] == 1):
-            return parts[0].to(dtype)
-        if per_sample:
-            return torch.stack(list(parts)).to(dtype).sum(0)
-        return torch.cat(list(parts)).to(dtype).sum(0, keepdim=True)
+        # by NumPy, whose functions cost less to call
+        each = [np.asarray(part.numpy(), np.float64) for part in parts]
+        if not per_sample:
+            each = [np.add.reduce(part, 0, keepdims=True) for part in each]
+        return torch.from_numpy(sum(each[1:], start=each[0]))
 
     def added(self, parts: Sequence[Array]) -> Array:
         # by NumPy: torch's own threads, once called, would look for more work for a while
@@ -83,9 +82,11 @@ class EagerBackend(EagerKernels):
         # the tiles of all threads are to be small beside the array, with what is computed from them
         return min(limit, size >> 4)
 
-    def workers(self, entrywise: bool) -> int:
-        # each operation on entries is divided well among torch's own threads
-        return 1 if entrywise else int(torch.get_num_threads())
+    def workers(self, size: int, accumulates: bool, entrywise: bool) -> int:
+        # each operation on entries is divided well among torch's own threads; and after others of
+        # the caller's these look for more work, for about as long as a small array takes
+        alone = entrywise or (size <= LARGE and not accumulates)
+        return 1 if alone else int(torch.get_num_threads())
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any], workers: int) -> list[Any]:
         work, inference = list(items), torch.is_inference_mode_enabled()
@@ -153,9 +154,10 @@ class DeviceBackend(EagerBackend):
     """torch tensors on a device: large tiles, by the calling thread and on its stream."""
 
     one_exponential = False
+    fused_classes = 1 << 16
     group = 1
 
-    def workers(self, entrywise: bool) -> int:
+    def workers(self, size: int, accumulates: bool, entrywise: bool) -> int:
         return 1
 
     def _fresh(self, like: Array, dtype: Dtype | None = None) -> Array:
@@ -163,6 +165,9 @@ class DeviceBackend(EagerBackend):
 
     def _exp(self, x: Array) -> Array:
         return x.exp_()
+
+    def prefers_masks(self, x: Array) -> bool:
+        return False
 
     def empty_like(self, x: Array) -> Array:
         return torch.empty_like(x)
@@ -182,6 +187,14 @@ class DeviceBackend(EagerBackend):
     index_bins = TorchBackend.index_bins
     hinge = TorchBackend.hinge
     look_up_lines = TorchBackend.look_up_lines
+
+    def total(self, parts: Sequence[Array], per_sample: bool) -> Array:
+        dtype = self.accumulator(parts[0].dtype, parts[0].device)
+        if len(parts) == 1 and (per_sample or parts[0].shape[0] == 1):
+            return parts[0].to(dtype)
+        if per_sample:
+            return torch.stack(list(parts)).to(dtype).sum(0)
+        return torch.cat(list(parts)).to(dtype).sum(0, keepdim=True)
 
     def place_errors(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -12,6 +12,7 @@ from .._xp import Array, Dtype
 from ..histograms import ABOVE_ONE, TINY
 from ._torch_lookups import EagerLookUps
 
+_PULL_SOFTMAX = torch.ops.aten._softmax_backward_data.out  # noqa: SLF001
 _BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
 _number = lru_cache(maxsize=64)(torch.tensor)
 """A number as a tensor: making one anew costs more than adding two short arrays."""
@@ -24,9 +25,14 @@ class EagerKernels(EagerLookUps):
     """What is computed in place."""
 
     few_classes = 6
+    fused_classes: ClassVar[int] = 6
+    """Up to so many classes, torch's softmax of what is in one piece is faster than its parts."""
     one_exponential = True
     group = 8
     many = 1 << 18
+
+    def prefers_masks(self, x: Array) -> bool:
+        return bool(x.is_contiguous())
 
     def constant(self, values: Any, like: Array) -> Array:
         if isinstance(values, float):
@@ -39,6 +45,11 @@ class EagerKernels(EagerLookUps):
         e = self._exp(power)
         return e, shift, torch.sum(e, 1, keepdim=True, out=self._fresh(shift))
 
+    def softmax(self, z: Array, room: Array | None = None) -> Array | None:
+        if z.shape[1] > self.fused_classes or not _in_one_piece(z, z if room is None else room):
+            return None
+        return torch.softmax(z, 1, out=self._fresh(z) if room is None else room)
+
     def over_total(self, x: Array, total: Array, place: Array | None = None) -> Array:
         return torch.div(x, total, out=self._fresh(x) if place is None else place)
 
@@ -48,6 +59,9 @@ class EagerKernels(EagerLookUps):
 
     def log_total(self, total: Array) -> Array:
         return torch.log(total, out=self._fresh(total))
+
+    def cost_of(self, p: Array) -> Array:
+        return torch.log(p, out=self._fresh(p)).neg_()
 
     def cost_of_label(self, at_label: Array, shift: Array, log_total: Array) -> Array:
         return torch.sub(log_total, at_label.sub_(shift), out=at_label)
@@ -60,9 +74,12 @@ class EagerKernels(EagerLookUps):
         at_truth: Array | None,
         place: Array | None = None,
     ) -> Array:
-        apart = slope.shape[2] > 1
+        apart, whole = slope.shape[2] > 1, slope.shape == p.shape
+        if whole and at_truth is None and _in_one_piece(p, slope, p if place is None else place):
+            out = self._fresh(p) if place is None else place
+            return _PULL_SOFTMAX(slope, p, 1, p.dtype, grad_input=out)
         if apart or torch.is_autocast_enabled(p.device.type):
-            held = self.multiply(p, slope, slope if apart and slope.shape == p.shape else None)
+            held = self.multiply(p, slope, slope if apart and whole else None)
             mean = torch.sum(held, 1, keepdim=True, out=self._fresh(p[:, :1]))
         else:
             held = self._fresh(p)
@@ -81,6 +98,12 @@ class EagerKernels(EagerLookUps):
         less = torch.neg(share, out=self._fresh(share))
         pulled = torch.mul(x, less, out=self._fresh(x) if place is None else place)
         return self.add_at(pulled, truth, at_truth)
+
+    def pull_hits(
+        self, p: Array, truth: Array, at_truth: Array, place: Array | None = None
+    ) -> Array:
+        pulled = torch.sub(truth, p, out=self._fresh(p) if place is None else place)
+        return pulled.mul_(at_truth)
 
     def numbers(self, x: Array, dtype: Dtype) -> Array:
         # bools convert four times faster as bytes
@@ -177,7 +200,7 @@ class EagerKernels(EagerLookUps):
 
     def line(self, slope: Array, x: Array, start: Array) -> Array:
         if slope.numel() > 1 or not self.on_host(slope):
-            return torch.addcmul(start, slope, x, out=self._fresh(x))
+            return torch.mul(x, slope, out=self._fresh(x)).add_(start)
         return torch.add(start, x, alpha=float(slope), out=self._fresh(x))
 
     def add_to(self, x: Array, y: Array) -> Array:
@@ -233,3 +256,8 @@ class EagerKernels(EagerLookUps):
     def sum_pixels(self, x: Array, weight: Array | None, dtype: Dtype) -> Array:
         # the float32 sum over adjacent pixels is a cascade: its error does not grow with them
         return torch.sum(x if weight is None else self.multiply(x, weight), -1)
+
+
+def _in_one_piece(*arrays: Array) -> bool:
+    """Whether the elements of each are adjacent in memory."""
+    return all(x.is_contiguous() for x in arrays)

@@ -42,7 +42,7 @@ class NumpyBackend(FlatBackend):
     def isdtype(self, x: Array, kind: str | tuple[str, ...]) -> bool:
         return bool(_is_kind(x.dtype, kind))
 
-    def workers(self, entrywise: bool) -> int:
+    def workers(self, size: int, accumulates: bool, entrywise: bool) -> int:
         return default_count()
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any], workers: int) -> list[Any]:
@@ -151,6 +151,16 @@ class NumpyBackend(FlatBackend):
         self, x: Array, share: Array, truth: Any, at_truth: Array, place: Array | None = None
     ) -> Array:
         return self.add_at(np.multiply(x, -share, out=place), truth, at_truth)
+
+    def prefers_masks(self, x: Array) -> bool:
+        return bool(x.shape[1] <= self.few_classes // 2)
+
+    def pull_hits(
+        self, p: Array, truth: Array, at_truth: Array, place: Array | None = None
+    ) -> Array:
+        pulled = np.subtract(truth, p, out=place)
+        pulled *= at_truth
+        return pulled
 
     def is_hard(self, x: Array) -> bool:
         return bool(np.all(x * x == x))
