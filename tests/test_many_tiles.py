@@ -130,7 +130,7 @@ def test_confident_logits_keep_both_sides_of_a_sum(xp: Library, factor: float) -
 def test_two_ignore_labels_share_one_array(xp: Library, ignored: Any, other: Any) -> None:
     """What the gradient's array holds is read for both terms before it is written."""
     rng = np.random.default_rng(8)
-    z, t = rng.normal(size=(2, 420, 420)), rng.integers(0, 2, (2, 420, 420))
+    z, t = rng.normal(size=(2, 740, 740)), rng.integers(0, 2, (2, 740, 740))
     # a term would refuse the other's label as a target: so the second looks for what is not there
     t[:, :9] = 255
     pred, target = xp.asarray(z, "float32"), xp.asarray(t)
@@ -143,6 +143,23 @@ def test_two_ignore_labels_share_one_array(xp: Library, ignored: Any, other: Any
     assert gap < 1e-6
 
 
+@pytest.mark.parametrize("shape", [(12, 4, 300, 300), (2, 3, 850, 850), (3, 4, 500, 500)])
+@pytest.mark.parametrize("kind", [*KINDS, "sum"])
+def test_large_arrays(xp: Library, kind: Any, shape: tuple[int, ...]) -> None:
+    """In tiles of whole samples or of parts of them, by several threads or by one."""
+    if not xp.name.startswith("torch"):
+        pytest.skip("only torch goes other ways for arrays so large")
+    rng = np.random.default_rng(10)
+    z, t = rng.normal(size=shape), rng.integers(0, shape[1], (shape[0], *shape[2:]))
+    loss: Loss = DiceLoss("multiclass") + CrossEntropyLoss("multiclass")
+    loss = loss if kind == "sum" else kind("multiclass")
+    expected_value, expected = loss.value_and_grad(z, t)
+    value, found = loss.value_and_grad(xp.asarray(z, "float32"), xp.asarray(t))
+    assert abs(float(value) - expected_value) < 1e-6 * expected_value
+    gap = np.abs(xp.to_numpy(found) - expected)
+    assert np.all(gap < (2e-3 if kind is LovaszLoss else 2e-6) * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("mode", ["binary", *MODES])
 @pytest.mark.parametrize("kind", [*KINDS, "sum"])
 def test_tiles_of_a_device(xp: Library, kind: Any, mode: Any) -> None:
@@ -151,8 +168,8 @@ def test_tiles_of_a_device(xp: Library, kind: Any, mode: Any) -> None:
         pytest.skip("only torch has a backend of its own for devices: tried once")
     from xploss.adapters import torch as adapter
 
-    rng, shape = np.random.default_rng(9), (2, 3, 330, 330)
-    z, t = rng.normal(size=shape), rng.integers(0, 3, (2, 330, 330))
+    rng, shape = np.random.default_rng(9), (2, 3, 430, 430)
+    z, t = rng.normal(size=shape), rng.integers(0, 3, (2, 430, 430))
     if mode == "binary":
         z, t = z[:, 0], t % 2
     loss: Loss = DiceLoss(mode) + FocalLoss(mode) if kind == "sum" else kind(mode)

@@ -78,6 +78,10 @@ class Reading:
         """Where each pixel's label is among the classes, as the backend looks it up."""
         return self.backend.locate(self.labels, self.classes, self.known)
 
+    def forget(self) -> None:
+        """Drop what no way back begins from."""
+        self.memory.pop("hits", None)
+
     @lazy
     def looked_up(self) -> bool:
         """Whether the overlap of many classes is looked up, not added over masks of each."""

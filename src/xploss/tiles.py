@@ -8,6 +8,8 @@ from functools import lru_cache
 from itertools import chain, pairwise
 from typing import Any
 
+KEPT = 1 << 20
+"""A single tile of at most so many elements is kept for the way back."""
 LARGE = 1 << 22
 """From so many elements on, the memory of a tile counts more than what each tile costs."""
 

@@ -9,7 +9,7 @@ from . import inputs
 from .lazy import lazy
 from .reader import Reader
 from .reading import Slopes
-from .tiles import Block, Grid
+from .tiles import KEPT, Block, Grid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
 Measured = tuple[Any, ...]
 """The statistics of one term: arrays with the samples, or 1, as axis 0."""
-
-
-KEPT = 1 << 19
-"""A single tile of at most so many elements is kept for the way back."""
 
 
 @dataclass
@@ -126,6 +122,8 @@ class Walk(Reader):
             elif activation.room is not None:
                 # what the second walk is given
                 _ = activation.p
+            for reading in readings.values():
+                reading.forget()
             return [found[position] for position in range(len(found))]
 
         found = b.fold(self.grid, measured, [term for *_, term in self.terms])

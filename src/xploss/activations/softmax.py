@@ -70,6 +70,7 @@ class Softmax(Activation):
     def hits(self, reading: Reading) -> Array:
         if "hits" not in reading.memory:
             reading.memory["hits"] = super().hits(reading)
+            reading.memory["over masks"] = True
         return reading.memory["hits"]
 
     def true(self, reading: Reading) -> Array:
@@ -82,7 +83,7 @@ class Softmax(Activation):
         """Whether p of the truth is found over one number per class, not looked up."""
         if reading.labels is None or reading.looked_up:
             return False
-        return "hits" in reading.memory or self.backend.prefers_masks(self.x)
+        return "over masks" in reading.memory or self.backend.prefers_masks(self.x)
 
     def sides_true(self, reading: Reading) -> tuple[Array, Array]:
         b, xp, p = self.backend, self.backend.xp, self.true(reading)

@@ -14,7 +14,7 @@ from .._xp import Array, Dtype, Namespace
 from ..backend import Backend
 from ..engine import Problem
 from ..threads import CALMING, Workers
-from ..tiles import LARGE
+from ..tiles import KEPT, LARGE
 from ._torch_call import State, is_batched
 from ._torch_graph import TorchBackend
 from ._torch_kernels import EagerKernels
@@ -77,8 +77,11 @@ class EagerBackend(EagerKernels):
         limit = self.tile_elements >> half
         if entrywise and accumulates:
             return limit >> 1
-        if entrywise or accumulates or size < LARGE:
+        if entrywise or accumulates or KEPT < size < LARGE:
             return limit
+        if size <= KEPT:
+            # not to read what is needed again for the way back
+            return size
         # the tiles of all threads are to be small beside the array, with what is computed from them
         return min(limit, size >> 4)
 

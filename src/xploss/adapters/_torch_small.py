@@ -72,19 +72,17 @@ class SmallBackend(EagerBackend):
 
 def is_small(*arrays: Any) -> bool:
     """Whether all are tensors of few numbers on a CPU, or None, and nobody watches operations."""
-    if torch._C._len_torch_dispatch_stack() or forward_ad._current_level >= 0:  # noqa: SLF001
-        return False
-    return all(
-        x is None
-        or (
+    for x in arrays:
+        if x is not None and not (
             isinstance(x, torch.Tensor)
             and x.numel() <= MOST
             and x.dtype in _DTYPES
             and x.device.type == "cpu"
             and x.layout == torch.strided
-        )
-        for x in arrays
-    )
+        ):
+            return False
+    watched: bool = torch._C._len_torch_dispatch_stack() > 0  # noqa: SLF001
+    return not watched and forward_ad._current_level < 0  # noqa: SLF001
 
 
 def _own(x: Array | None) -> Any:

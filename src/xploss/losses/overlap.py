@@ -58,38 +58,34 @@ class _Tversky(RegionLoss):
         """
         xp, (alpha, beta, smooth) = backend.xp, self.tversky
         i, p, t, _ = statistics
-        one, zero = xp.ones_like(i), xp.zeros_like(i)
         wrong = alpha * (p - i) + beta * (t - i)
         if self.overlap != "squared":
-            wrong = xp.where(wrong > 0, wrong, zero)
+            wrong = xp.where(wrong > 0, wrong, 0.0)
         right = i + smooth
         whole = right + wrong
         empty = whole == 0
-        safe = xp.where(empty, one, whole)
-        loss = wrong / safe
+        safe = xp.where(empty, 1.0, whole)
+        loss, score = wrong / safe, right / safe
         # without target pixels nothing moves I; its slope, 1/P, might be infinite
-        steep = -((alpha + beta) * right + wrong) / safe / safe
-        by_overlap = xp.where(t > 0, steep, zero)
-        by_predicted = alpha * right / safe / safe
+        by_overlap = xp.where(t > 0, (-(alpha + beta) * score - loss) / safe, 0.0)
+        by_predicted = alpha * score / safe
         if not self.log_loss and self.gamma == 1.0:
             return loss, by_overlap, by_predicted
-        score = xp.where(empty, one, right / safe)
+        score = xp.where(empty, 1.0, score)
         value, slope = self._outer(loss, score, backend)
         return value, slope * by_overlap, slope * by_predicted
 
     def _outer(self, loss: Array, score: Array, backend: Backend) -> tuple[Array, Array]:
         """L^γ or −ln((1 − L + ε)/(1 + ε)), with its derivative by L."""
         xp = backend.xp
-        one = xp.ones_like(loss)
         if self.log_loss:
             # of two equal forms the one that is exact at its end
-            near = -xp.log1p(-xp.where(loss < 0.5, loss, one / 2) / (1 + LOG_OFFSET))
+            near = -xp.log1p(-xp.where(loss < 0.5, loss, 0.5) / (1 + LOG_OFFSET))
             far = -xp.log((score + LOG_OFFSET) / (1 + LOG_OFFSET))
             return xp.where(loss < 0.5, near, far), 1 / (score + LOG_OFFSET)
-        base = xp.where(loss > 0, loss, one)
+        base = xp.where(loss > 0, loss, 1.0)
         power = base ** (self.gamma - 1)
-        zero = xp.zeros_like(loss)
-        return xp.where(loss > 0, base * power, zero), xp.where(loss > 0, self.gamma * power, zero)
+        return xp.where(loss > 0, base * power, 0.0), xp.where(loss > 0, self.gamma * power, 0.0)
 
 
 @dataclass(frozen=True, repr=False)

@@ -108,17 +108,17 @@ def share_of_classes(
     Classes without a target pixel are treated as ``absent`` says; samples without a pixel that
     counts are left out.
     """
-    xp, zero = backend.xp, backend.xp.zeros_like(size)
+    xp = backend.xp
     valid = xp.sum(size, axis=1, keepdims=True) > 0
-    share = xp.where(valid, weights, zero)
+    share = xp.where(valid, weights, 0.0)
     if term.absent == "skip":
-        share = xp.where(mass > 0, share, zero)
+        share = xp.where(mass > 0, share, 0.0)
     if term.reduction == "mean":
-        total = xp.sum(share, axis=1, keepdims=True)
-        counted = xp.astype(total > 0, share.dtype)
-        samples = xp.sum(counted, axis=0, keepdims=True)
-        divisor = total * samples
-        share = share / xp.where(divisor > 0, divisor, xp.ones_like(divisor))
+        divisor = xp.sum(share, axis=1, keepdims=True)
+        if divisor.shape[0] > 1:
+            counted = xp.astype(divisor > 0, share.dtype)
+            divisor = divisor * xp.sum(counted, axis=0, keepdims=True)
+        share = share / xp.where(divisor > 0, divisor, 1.0)
     if term.absent == "zero":
-        share = xp.where(mass > 0, share, zero)
+        share = xp.where(mass > 0, share, 0.0)
     return share
