@@ -152,6 +152,13 @@ def none_small() -> Iterator[None]:
     """Let torch compute small tensors as it does large ones."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("xploss.adapters._torch_small.MOST", -1)
+        yield
+
+
+@contextmanager
+def all_large() -> Iterator[None]:
+    """Let torch walk small arrays as it does large ones, by threads of our own."""
+    with none_small(), pytest.MonkeyPatch.context() as patch:
         patch.setattr("xploss.adapters._torch_eager.LARGE", 0)
         yield
 
@@ -166,7 +173,7 @@ def library(name: str) -> Iterator[Library]:
             if name == "torch-cuda":
                 stack.enter_context(device)
             if name == "torch-tiles":
-                stack.enter_context(none_small())
+                stack.enter_context(all_large())
             yield Library(name, torch, device)
     elif name.startswith("jax"):
         jax = import_module("jax")
