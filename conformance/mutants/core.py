@@ -56,10 +56,10 @@ MUTANTS: tuple[Mutant, ...] = (
         return self.xp.float64''', '''where the device has it."""
         return self.xp.float32'''),
     # the score
-    Mutant("factor of a term lost in the gradient", SCORING, "scale = share * factor",
-           "scale = share"),
-    Mutant("factor of a term lost in the value", SCORING, "Scored(value * factor,",
-           "Scored(value,"),
+    Mutant("factor of a term lost in the gradient", SCORING,
+           "scale = share if factor == 1.0 else share * factor", "scale = share"),
+    Mutant("factor of a term lost in the value", SCORING,
+           "value if factor == 1.0 else value * factor", "value"),
     Mutant("cotangent lost", SCORING, "if cotangent is None or term.maps or not slopes:",
            "if True:"),
     Mutant("classes of the terms in another order", SCORING,
