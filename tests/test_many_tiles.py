@@ -143,7 +143,9 @@ def test_two_ignore_labels_share_one_array(xp: Library, ignored: Any, other: Any
     assert gap < 1e-6
 
 
-@pytest.mark.parametrize("shape", [(12, 4, 300, 300), (2, 3, 850, 850), (3, 4, 500, 500)])
+@pytest.mark.parametrize(
+    "shape", [(1, 4, 512, 512), (12, 4, 300, 300), (2, 3, 850, 850), (4, 4, 512, 512)]
+)
 @pytest.mark.parametrize("kind", [*KINDS, "sum"])
 def test_large_arrays(xp: Library, kind: Any, shape: tuple[int, ...]) -> None:
     """In tiles of whole samples or of parts of them, by several threads or by one."""

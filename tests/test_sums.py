@@ -40,6 +40,22 @@ def test_repr_reads_as_the_expression(loss: Any, text: str) -> None:
     assert eval(repr(loss)) == loss
 
 
+@pytest.mark.parametrize("gap", [20.0, 26.0, 30.0, 60.0, 68.0, 80.0, 1e4])
+@pytest.mark.parametrize("pixels", [50, 20000])
+def test_large_slopes_of_hopeless_pixels_are_finite(xp: Library, pixels: int, gap: float) -> None:
+    """A slope over p of the truth has no finite number where both are extreme."""
+    rng = np.random.default_rng(4)
+    z, t = rng.normal(size=(1, 3, pixels)), rng.integers(0, 3, (1, pixels))
+    z[0, :, 0], t[0, 0] = (gap, 0, 0), 1
+    z = z.astype(np.float32).astype(np.float64)
+    loss = DICE + 2.0**30 * CrossEntropyLoss("multiclass", reduction="sum")
+    p = np.exp(z - z.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    expected = 2.0**30 * (p - (np.arange(3)[None, :, None] == t[:, None]))
+    _, gradient = loss.value_and_grad(xp.asarray(z, "float32"), xp.asarray(t))
+    assert np.all(np.abs(xp.to_numpy(gradient) - expected) <= 1e-6 * 2.0**30)
+
+
 def test_a_sum_is_a_value() -> None:
     loss = DICE + 0.5 * FOCAL
     assert loss == DICE + FOCAL / 2

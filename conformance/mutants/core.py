@@ -57,9 +57,9 @@ MUTANTS: tuple[Mutant, ...] = (
         return self.xp.float32'''),
     # the score
     Mutant("factor of a term lost in the gradient", SCORING,
-           "scale = share if factor == 1.0 else share * factor", "scale = share"),
+           "value, scale = value * factor, share * factor", "value = value * factor"),
     Mutant("factor of a term lost in the value", SCORING,
-           "value if factor == 1.0 else value * factor", "value"),
+           "value, scale = value * factor, share * factor", "scale = share * factor"),
     Mutant("cotangent lost", SCORING, "if cotangent is None or term.maps or not slopes:",
            "if True:"),
     Mutant("classes of the terms in another order", SCORING,

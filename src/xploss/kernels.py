@@ -19,10 +19,6 @@ class Kernels(Histograms):
     few_classes: ClassVar[int] = 0
     """Up to so many classes, regions are added over a mask of each class, not by look-ups."""
 
-    def prefers_masks(self, x: Array) -> bool:
-        """Whether of so few classes, what is at the labels of a tile is had over masks as well."""
-        return False
-
     one_exponential: ClassVar[bool] = True
     """Whether functions of a margin are better computed from one exponential than each alone."""
 
@@ -294,8 +290,12 @@ class Kernels(Histograms):
         """
         return self.add_at(-x * share, truth, at_truth)
 
-    def pull_hits(
-        self, p: Array, truth: Array, at_truth: Array, place: Array | None = None
+    def prefers_masks(self, x: Array) -> bool:
+        """Whether of few classes, p of the truth too is added over masks, not looked up."""
+        return False
+
+    def pull_masks(
+        self, p: Array, truth: Array, at_truth: Any, place: Array | None = None
     ) -> Array:
         """(truth − p)·u, with a `truth` of 0 and 1 and u, `at_truth`, (k, 1, m)."""
         return (truth - p) * at_truth

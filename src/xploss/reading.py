@@ -69,7 +69,7 @@ class Reading:
     sizes: dict[Any, Array] | None
     """The number of pixels of a tile as an array, which all tiles of a walk share; or None."""
     memory: dict[Any, Any]
-    """What a term keeps of a tile between measure and pull, if the tile is kept."""
+    """What terms and their activation keep of a tile, also until pull, if the tile is kept."""
     whole: dict[Any, Any]
     """The same for terms that see all pixels at once: they have one tile, read again for pull."""
 
@@ -79,8 +79,8 @@ class Reading:
         return self.backend.locate(self.labels, self.classes, self.known)
 
     def forget(self) -> None:
-        """Drop what no way back begins from."""
-        self.memory.pop("hits", None)
+        """Drop what `pull` does not read."""
+        self.memory.pop("overlap", None)
 
     @lazy
     def looked_up(self) -> bool:

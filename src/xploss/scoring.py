@@ -37,11 +37,10 @@ def score_term(
         if term.classes is not None and terms.shape[1] == arrays[0].shape[1]:
             terms = terms @ xp.permute_dims(_selection(scorer, term, arrays[0]), (1, 0))
         value = terms if term.per_sample else terms[0, :]
-    scale = share if factor == 1.0 else share * factor
-    return Scored(
-        value if factor == 1.0 else value * factor,
-        tuple(_scaled(scorer, slope, scale) for slope in slopes),
-    )
+    scale = share
+    if factor != 1.0:
+        value, scale = value * factor, share * factor
+    return Scored(value, tuple(_scaled(scorer, slope, scale) for slope in slopes))
 
 
 def scale_slopes(

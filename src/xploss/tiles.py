@@ -11,7 +11,7 @@ from typing import Any
 KEPT = 1 << 20
 """A single tile of at most so many elements is kept for the way back."""
 LARGE = 1 << 22
-"""From so many elements on, the memory of a tile counts more than what each tile costs."""
+"""From about so many elements on, a tile's memory counts, and what threads cost does not."""
 
 
 @dataclass(frozen=True)

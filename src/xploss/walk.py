@@ -63,7 +63,7 @@ class Walk(Reader):
 
     @lazy
     def _order(self) -> list[int]:
-        """The terms, those last that make use of what others compute."""
+        """The terms, pointwise ones last: these take p of the truth from the regions' overlap."""
         return sorted(range(len(self.terms)), key=lambda i: self.terms[i][2].pointwise)
 
     def hold(self) -> None:

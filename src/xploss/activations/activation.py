@@ -58,7 +58,7 @@ class Activation(ABC):
             reading.memory["true"] = reading.at_truth(self.p)
         return reading.memory["true"]
 
-    def hits(self, reading: Reading) -> Array:
+    def overlap(self, reading: Reading) -> Array:
         """P times the target, (k, C, m)."""
         return self.backend.multiply(self.p, reading.truth)
 

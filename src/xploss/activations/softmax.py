@@ -16,11 +16,16 @@ SURE = 0.75
 """Above it 1 − p loses digits; and of the classes of a pixel only one can be near it."""
 SMALLEST = 1e-30
 """Above it, a probability in float32 has all its digits, and so has its inverse."""
+DIVISOR = 1e-12
+"""Above it, slopes may be divided by a probability in float32, and stay finite up to 1e26."""
 
 
 @dataclass
 class Softmax(Activation):
-    """Softmax over the classes, which are divided by their sum when that is asked for."""
+    """Softmax over the classes.
+
+    Of what only costs are asked for, the exponentials are not divided by their sum.
+    """
 
     _p: Array | None = None
 
@@ -67,44 +72,45 @@ class Softmax(Activation):
     def q(self) -> Array:
         return self.backend.rest_of_one(self.p, self._rest, SURE)
 
-    def hits(self, reading: Reading) -> Array:
-        if "hits" not in reading.memory:
-            reading.memory["hits"] = super().hits(reading)
-            reading.memory["over masks"] = True
-        return reading.memory["hits"]
+    def overlap(self, reading: Reading) -> Array:
+        if "overlap" not in reading.memory:
+            reading.memory["overlap"] = super().overlap(reading)
+            reading.memory["masks"] = True
+        return reading.memory["overlap"]
 
     def true(self, reading: Reading) -> Array:
-        if "true" not in reading.memory and self._over_masks(reading):
-            # of which there is one class at most
-            reading.memory["true"] = self.backend.add_classes(self.hits(reading))
+        if "true" not in reading.memory and self._has_masks(reading):
+            # of a pixel, one class at most is not 0
+            reading.memory["true"] = self.backend.add_classes(self.overlap(reading))
         return super().true(reading)
 
-    def _over_masks(self, reading: Reading) -> bool:
-        """Whether p of the truth is found over one number per class, not looked up."""
+    def _has_masks(self, reading: Reading) -> bool:
+        """Whether p of the truth is added over a mask of each class, not looked up."""
         if reading.labels is None or reading.looked_up:
             return False
-        return "over masks" in reading.memory or self.backend.prefers_masks(self.x)
+        return "masks" in reading.memory or self.backend.prefers_masks(self.x)
 
     def sides_true(self, reading: Reading) -> tuple[Array, Array]:
         b, xp, p = self.backend, self.backend.xp, self.true(reading)
         q = b.rest_of_one(p, self._rest, SURE)
-        if self._all_digits(reading, p):
+        if self._true_above(SMALLEST, reading):
             return q, b.cost_of_odds(q, p)
         some = p > SMALLEST
         near = b.cost_of_odds(q, xp.where(some, p, xp.ones_like(p)))
         return q, xp.where(some, near, self.cost_true(reading))
 
-    def _all_digits(self, reading: Reading, p: Array) -> bool:
-        """Whether every pixel is known to have a label, and its p none but full digits."""
+    def _true_above(self, limit: float, reading: Reading) -> bool:
+        """Whether every pixel is known to have a label, and there a p above a limit."""
         b = self.backend
-        if not (reading.known and b.concrete(p) and b.on_host(p)):
+        if not (reading.known and b.concrete(self.x) and b.on_host(self.x)):
             return False
         if "smallest" not in reading.memory:
-            reading.memory["smallest"] = b.extent(p)[0]
-        return bool(reading.memory["smallest"] > SMALLEST)
+            reading.memory["smallest"] = b.extent(self.true(reading))[0]
+        return bool(reading.memory["smallest"] > limit)
 
     def cost_true(self, reading: Reading) -> Array:
-        if self._spells_out(reading):
+        if self._has_masks(reading) and self._true_above(SMALLEST, reading):
+            # of the digits of a small cost, p has as many as the sum of the exponentials
             return self.backend.cost_of(self.true(reading))
         xp, (_, shift, _) = self.backend.xp, self._parts
         log_total = self._log_total
@@ -119,48 +125,46 @@ class Softmax(Activation):
         From dp_c = p_c·(dz_c − Σ_k p_k·dz_k) and d log p_c = dz_c − Σ_k p_k·dz_k.
         """
         s, b = reading.slopes, self.backend
-        spread = reading.spread
-        if s.log_p is None and not spread:
-            slope = summed(s.p_class, s.p)
-            spelled = s.p_true is not None or s.log_p_true is not None
-            spelled = spelled and self._spells_out(reading)
-            if s.p is not None and spelled:
-                assert slope is not None
-                slope = self._with_truth(slope, reading)
-                return weighted(b.softmax_pull(self.p, slope, None, None, place), reading)
-            at_truth = s.log_p_true
-            if s.p_true is not None:
-                at_truth = summed(at_truth, b.multiply(s.p_true, self.true(reading)))
-            truth = None if at_truth is None else reading.place
-            if slope is None and spelled:
-                pulled = b.pull_hits(self.p, reading.truth, at_truth, place)
-            elif slope is not None:
-                pulled = b.softmax_pull(self.p, slope, truth, at_truth, place)
-            else:
-                assert at_truth is not None
-                x, share = self._p, at_truth
-                if x is None:
-                    # one division per pixel, not per class
-                    x, _, total = self._parts
-                    share = b.over_total(at_truth, total)
-                pulled = b.pull_truth(x, share, truth, at_truth, place)
-            return weighted(pulled, reading)
-        return self._pull_dense(reading)
+        if s.log_p is not None or reading.spread:
+            return self._pull_dense(reading)
+        slope = summed(s.p_class, s.p)
+        by_truth = s.p_true is not None or s.log_p_true is not None
+        if by_truth and self._has_masks(reading) and self._true_above(DIVISOR, reading):
+            return weighted(self._pull_masks(slope, reading, place), reading)
+        at_truth = self._log_slope(reading)
+        truth = None if at_truth is None else reading.place
+        if slope is not None:
+            pulled = b.softmax_pull(self.p, slope, truth, at_truth, place)
+        else:
+            assert at_truth is not None
+            x, share = self._p, at_truth
+            if x is None:
+                # one division per pixel, not per class
+                x, _, total = self._parts
+                share = b.over_total(at_truth, total)
+            pulled = b.pull_truth(x, share, truth, at_truth, place)
+        return weighted(pulled, reading)
 
-    def _spells_out(self, reading: Reading) -> bool:
-        """Whether what there is by the truth is had from p of the truth over masks."""
-        if not (self._over_masks(reading) and self.backend.on_host(self.x)):
-            return False
-        return self._all_digits(reading, self.true(reading))
+    def _log_slope(self, reading: Reading) -> Array | None:
+        """The slope by log p of the truth."""
+        s = reading.slopes
+        if s.p_true is None:
+            return s.log_p_true
+        return summed(s.log_p_true, self.backend.multiply(s.p_true, self.true(reading)))
 
-    def _with_truth(self, slope: Array, reading: Reading) -> Array:
-        """The slope by p of all classes, (k, C, m), with those of the truth; used up."""
+    def _pull_masks(self, slope: Array | None, reading: Reading, place: Array | None) -> Array:
+        """`pull` over a mask of each class, with the slopes by the truth among those by p.
+
+        `slope` is that by p of all classes, (k, C, m), and may be used up.
+        """
         s, b = reading.slopes, self.backend
+        if slope is None:
+            return b.pull_masks(self.p, reading.truth, self._log_slope(reading), place)
         by_true = s.p_true
         if s.log_p_true is not None:
             by_true = summed(by_true, b.over_total(s.log_p_true, self.true(reading)))
         assert by_true is not None
-        return b.less(slope, reading.truth, -by_true)
+        return b.softmax_pull(self.p, b.less(slope, reading.truth, -by_true), None, None, place)
 
     def _pull_dense(self, reading: Reading) -> Array:
         s, b, xp = reading.slopes, self.backend, self.backend.xp

@@ -69,7 +69,7 @@ class EagerCall(torch.autograd.Function):
 
 def is_traced(x: Any) -> bool:
     """Whether `x` is a tensor under a transformation, or of a class of somebody else's."""
-    if x is None or not isinstance(x, torch.Tensor) or torch.compiler.is_compiling():
+    if not isinstance(x, torch.Tensor) or torch.compiler.is_compiling():
         return False
     plain = type(x) is torch.Tensor or type(x) is torch.nn.Parameter
     return not plain or torch._C._functorch.is_functorch_wrapped_tensor(x)  # noqa: SLF001

@@ -56,7 +56,7 @@ class EagerBackend(EagerKernels):
         place.copy_(x)
 
     def total(self, parts: Sequence[Array], per_sample: bool) -> Array:
-        # by NumPy, whose functions cost less to call
+        # by NumPy, whose functions cost less to call; a CPU has float64
         each = [np.asarray(part.numpy(), np.float64) for part in parts]
         if not per_sample:
             each = [np.add.reduce(part, 0, keepdims=True) for part in each]
@@ -77,17 +77,19 @@ class EagerBackend(EagerKernels):
         limit = self.tile_elements >> half
         if entrywise and accumulates:
             return limit >> 1
-        if entrywise or accumulates or KEPT < size < LARGE:
+        if entrywise or accumulates:
             return limit
-        if size <= KEPT:
-            # not to read what is needed again for the way back
+        if size <= KEPT >> half:
+            # kept, so that nothing is read again for the way back
             return size
+        if size <= LARGE:
+            return limit
         # the tiles of all threads are to be small beside the array, with what is computed from them
         return min(limit, size >> 4)
 
     def workers(self, size: int, accumulates: bool, entrywise: bool) -> int:
-        # each operation on entries is divided well among torch's own threads; and after others of
-        # the caller's these look for more work, for about as long as a small array takes
+        # torch's own threads divide each operation on entries well; and for as long as a small
+        # array takes, after operations of the caller's, they spin on the cores that ours would need
         alone = entrywise or (size <= LARGE and not accumulates)
         return 1 if alone else int(torch.get_num_threads())
 

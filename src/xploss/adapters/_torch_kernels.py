@@ -99,8 +99,8 @@ class EagerKernels(EagerLookUps):
         pulled = torch.mul(x, less, out=self._fresh(x) if place is None else place)
         return self.add_at(pulled, truth, at_truth)
 
-    def pull_hits(
-        self, p: Array, truth: Array, at_truth: Array, place: Array | None = None
+    def pull_masks(
+        self, p: Array, truth: Array, at_truth: Any, place: Array | None = None
     ) -> Array:
         pulled = torch.sub(truth, p, out=self._fresh(p) if place is None else place)
         return pulled.mul_(at_truth)

@@ -161,10 +161,11 @@ class NumpyBackend(FlatBackend):
         return self.add_at(np.multiply(x, -share, out=place), truth, at_truth)
 
     def prefers_masks(self, x: Array) -> bool:
-        return bool(x.shape[1] <= self.few_classes // 2 and x.shape[2] >= 4 * self.many)
+        # of more classes or fewer pixels, look-ups are as fast
+        return bool(x.shape[1] <= 8 and x.shape[2] >= 1 << 14)
 
-    def pull_hits(
-        self, p: Array, truth: Array, at_truth: Array, place: Array | None = None
+    def pull_masks(
+        self, p: Array, truth: Array, at_truth: Any, place: Array | None = None
     ) -> Array:
         pulled = np.subtract(truth, p, out=place)
         pulled *= at_truth
