@@ -35,8 +35,6 @@ MUTANTS: tuple[Mutant, ...] = (
     # costs over masks, and slopes by the truth among those of all classes
     Mutant("infinite costs taken from p", "activations/softmax.py",
            'return bool(reading.memory["smallest"] > limit)', "return True", "numpy"),
-    Mutant("pixels without a label cost from p", "activations/softmax.py",
-           "if not (reading.known and b.concrete(self.x)", "if not (b.concrete(self.x)", "numpy"),
     Mutant("slopes divided by the smallest p", "activations/softmax.py",
            "self._true_above(DIVISOR, reading)", "self._true_above(SMALLEST, reading)", "numpy"),
     Mutant("slope by log p of the truth not divided", "activations/softmax.py",
