@@ -50,6 +50,7 @@ class Softmax(Activation):
     @property
     def p(self) -> Array:
         if self._p is None and "_parts" not in self.__dict__:
+            # nobody has asked for the exponentials
             self._p = self.backend.softmax(self.x, self.room)
         if self._p is None:
             e, _, total = self._parts
