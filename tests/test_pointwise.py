@@ -270,6 +270,23 @@ def test_gradient_of_a_pixel_that_is_infinitely_wrong(xp: Library, mode: Any, ga
     assert float(value) == np.inf
 
 
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0, 3.5])
+def test_focal_entries_keep_their_digits(xp: Library, gamma: float) -> None:
+    """Costs and slopes of entries from hopeless to certain, in float32, of many and of few."""
+    z = np.linspace(-20, 20, 6001).astype(np.float32)
+    t = np.arange(len(z)) % 2
+    m = np.where(t, 1.0, -1.0) * z.astype(np.float64)
+    p, q, cost = 1 / (1 + np.exp(-m)), 1 / (1 + np.exp(m)), np.logaddexp(0, -m)
+    expected = q**gamma * cost, np.where(t, -1, 1) * q**gamma * (q + gamma * p * cost)
+    loss = FocalLoss("binary", gamma=gamma, reduction="none")
+    for part in (slice(None), slice(0, None, 600)):
+        arrays = xp.asarray(z[None, None, part]), xp.asarray(t[None, None, part])
+        for found, wanted in zip(loss.value_and_grad(*arrays), expected, strict=True):
+            np.testing.assert_allclose(
+                xp.to_numpy(found)[0, 0], wanted[part], rtol=4e-6, atol=1e-37
+            )
+
+
 @pytest.mark.parametrize(
     "loss",
     [FocalLoss("binary", alpha=0.3), CrossEntropyLoss("multilabel", pos_weight=2.0)],

@@ -12,6 +12,9 @@ from typing import Any, ClassVar
 from ._xp import Array, Dtype
 from .histograms import Histograms
 
+HUGE = 1e15
+"""More than any cost that has a share in a gradient."""
+
 
 class Kernels(Histograms):
     """What the activations, the readings and the losses compute with."""
@@ -52,6 +55,10 @@ class Kernels(Histograms):
         if mask is None or not (self.concrete(mask) and self.on_host(mask)):
             return mask
         return mask if bool(self.xp.any(mask)) else None
+
+    def log1p(self, x: Array) -> Array:
+        """log(1 + x) of finite numbers of at least 0."""
+        return self.xp.log1p(x)
 
     def numbers(self, x: Array, dtype: Dtype) -> Array:
         """A tile of bools or numbers in a floating dtype."""
@@ -115,7 +122,7 @@ class Kernels(Histograms):
 
     def cost_of_odds(self, q: Array, p: Array) -> Array:
         """−log p to full precision, of p with q = 1 − p."""
-        return self.xp.log1p(q / p)
+        return self.log1p(q / p)
 
     def below(self, p: Array, limit: float) -> Array:
         """Probabilities, with 0 in the place of those that are not below `limit`."""
@@ -164,7 +171,7 @@ class Kernels(Histograms):
         xp, above = self.xp, margin > 0
         # written so that all derivatives are right at 0 too
         e = xp.exp(xp.where(above, -margin, margin)) if bent is None else bent
-        return xp.where(above, xp.zeros_like(margin), -margin) + xp.log1p(e), e
+        return xp.where(above, xp.zeros_like(margin), -margin) + self.log1p(e), e
 
     def bend(self, x: Array) -> Array:
         """exp(−abs(x))."""
@@ -191,10 +198,10 @@ class Kernels(Histograms):
             joined, rest = x[..., : count * group], x[..., count * group :]
         while joined.shape[-1] > count:
             joined = self.joined(joined)
-        total = self.sum_pixels(self.xp.log1p(joined), None, dtype)
+        total = self.sum_pixels(self.log1p(joined), None, dtype)
         if rest is None:
             return total
-        return total + self.sum_pixels(self.xp.log1p(rest), None, dtype)
+        return total + self.sum_pixels(self.log1p(rest), None, dtype)
 
     def joined(self, x: Array) -> Array:
         """(1 + a)(1 + b) − 1 of the halves of `x` along its last axis."""
@@ -216,7 +223,7 @@ class Kernels(Histograms):
         # −log of the larger side is shared; written so that all derivatives are right at 0 too
         xp = self.xp
         above, zero = z > 0, xp.zeros_like(z)
-        cost = xp.log1p(xp.exp(xp.where(above, -z, z)) if bent is None else bent)
+        cost = self.log1p(xp.exp(xp.where(above, -z, z)) if bent is None else bent)
         return xp.where(above, zero, z) - cost, xp.where(above, -z, zero) - cost
 
     def pull_cost(
@@ -246,7 +253,19 @@ class Kernels(Histograms):
 
     def cost_of_away(self, away: Array, odds: Array) -> Array:
         """−log of the sigmoid of −away, which may be used up, to full precision on both sides."""
-        return self.xp.maximum(self.xp.log1p(odds), away)
+        return self.xp.maximum(self.log1p(odds), away)
+
+    def focal_of_away(self, away: Array, focus: float) -> tuple[Array, Array]:
+        """F = q^γ·c of the side that `away` is the logit against, and F's derivative by `away`.
+
+        With p, q = 1 − p and c = −log p of that side: dF = q^γ·(q + γ·p·c). `away` may be used up.
+        """
+        odds = self.odds(away)
+        p = self.inverse_of_odds(odds)
+        q, cost = odds * p, self.cost_of_away(away, odds)
+        power = q * q if focus == 2.0 else q**focus
+        # an infinite cost, whose p is 0, adds 0 to the slope
+        return power * cost, power * (q + focus * (p * self.minimum(cost, HUGE)))
 
     def either(self, x: Array, y: Array, truth: Array, place: Array) -> Array:
         """`x` where a target is 0, `y` where it is 1; it may be in `place`, which may be either."""

@@ -34,6 +34,8 @@ class Slopes:
     """By log(1 − p), (k, C, m)."""
     z: Array | None = None
     """By the logit, (k, C, m)."""
+    away: Array | None = None
+    """By the logit against the true side of each entry, (1 − 2t)·z, (k, C, m)."""
 
     def add(self, name: str, slope: Array) -> None:
         """Add a term's derivative to the sum of that name."""
@@ -91,6 +93,11 @@ class Reading:
     def signed(self) -> Array:
         """2t − 1, (k, C, m), of a dense target."""
         return self.backend.signed(self.truth)
+
+    @lazy
+    def against(self) -> Array:
+        """1 − 2t, (k, C, m), of a dense target."""
+        return self.backend.against(self.truth)
 
     @lazy
     def foreground(self) -> Array:

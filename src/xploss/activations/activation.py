@@ -70,6 +70,10 @@ class Activation(ABC):
     def cost_true(self, reading: Reading) -> Array:
         """−log p of the truth."""
 
+    def focal_true(self, reading: Reading, focus: float) -> tuple[Array, Array] | None:
+        """(1 − p)^γ·(−log p) of the truth, and its slope `away`, if both come from one kernel."""
+        return None
+
     def sum_of_costs(self, reading: Reading) -> Array:
         """Σ w·cost over the pixels of the cost of the truth, (k, C), or (k, 1) of labels."""
         return reading.sum(self.cost_true(reading))

@@ -73,6 +73,10 @@ class MarginSigmoid(Sigmoid):
         # to find the odds of at most 1, whose logarithms can be shared, costs what that would spare
         return reading.sum(self._cost)
 
+    def focal_true(self, reading: Reading, focus: float) -> tuple[Array, Array] | None:
+        # the other terms share the odds
+        return None
+
     def sides_true(self, reading: Reading) -> tuple[Array, Array]:
         return self._sides()[0], self._cost
 

@@ -52,6 +52,10 @@ class Sigmoid(Activation):
         reading.memory["cost"] = kept
         return total
 
+    def focal_true(self, reading: Reading, focus: float) -> tuple[Array, Array] | None:
+        away = self.backend.multiply(reading.against, self.x)
+        return self.backend.focal_of_away(away, focus)
+
     def sides_true(self, reading: Reading) -> tuple[Array, Array]:
         cost, margin = self.cost_true(reading), self._margin(reading)
         return self.backend.miss(margin, reading.memory["cost"]), cost
@@ -110,6 +114,9 @@ class Sigmoid(Activation):
             pulled = _added(b, pulled, -(self.p * s.log_q))
         if s.z is not None:
             pulled = _added(b, pulled, s.z)
+        if s.away is not None:
+            own = place if pulled is None else None
+            pulled = _added(b, pulled, b.multiply(reading.against, s.away, own))
         return weighted(b.xp.zeros_like(self.x) if pulled is None else pulled, reading)
 
     def _pull_true(self, reading: Reading, place: Array | None) -> Array:

@@ -10,6 +10,7 @@ import torch
 
 from .._xp import Array, Dtype
 from ..histograms import ABOVE_ONE, TINY
+from ..kernels import HUGE
 from ._torch_lookups import EagerLookUps
 
 _PULL_SOFTMAX = torch.ops.aten._softmax_backward_data.out  # noqa: SLF001
@@ -153,9 +154,9 @@ class EagerKernels(EagerLookUps):
     def cost_of_margin(
         self, margin: Array, bent: Array | None = None
     ) -> tuple[Array, Array | None]:
-        e = self.bend(margin)
-        cost = torch.log1p(e, out=self._fresh(e))
-        return cost.sub_(torch.clamp(margin, max=0, out=self._fresh(margin))), e
+        cost, e = self._fresh(margin), self._fresh(margin)
+        torch.ops.aten.log_sigmoid_forward.output(margin, output=cost, buffer=e)
+        return cost.neg_(), e
 
     def log_sides(self, z: Array, bent: Array | None = None) -> tuple[Array, Array]:
         # nothing here is differentiated; on a CPU, where() costs as much as three exponentials
@@ -188,6 +189,17 @@ class EagerKernels(EagerLookUps):
     def cost_of_away(self, away: Array, odds: Array) -> Array:
         cost = torch.log1p(odds, out=self._fresh(odds))
         return torch.maximum(cost, away, out=away)
+
+    def focal_of_away(self, away: Array, focus: float) -> tuple[Array, Array]:
+        odds = self.odds(away)
+        p = self.inverse_of_odds(odds)
+        cost = self.cost_of_away(away, odds)
+        q = odds.mul_(p)
+        power = torch.pow(q, focus, out=self._fresh(q))
+        focal = self.multiply(power, cost)
+        # an infinite cost, whose p is 0, adds 0 to the slope
+        p.mul_(cost.clamp_(max=HUGE))
+        return focal, q.add_(p, alpha=focus).mul_(power)
 
     def either(self, x: Array, y: Array, truth: Array, place: Array) -> Array:
         # exact at both ends

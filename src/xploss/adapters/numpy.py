@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from ..walk import Measured
 
 
+MANY = 1 << 12
+"""From so many elements on, passes over them cost more than calling functions."""
+
 _quiet = np.errstate(under="ignore")
 _is_kind = lru_cache(maxsize=256)(np.isdtype)
 
@@ -108,6 +111,18 @@ class NumpyBackend(FlatBackend):
         np.negative(e, out=e)
         return np.exp(e, out=e)
 
+    def log1p(self, x: Array) -> Array:
+        if x.dtype != np.float32 or x.size < MANY:
+            return np.log1p(x)
+        # log(u) + (x − (u − 1))/u with u = 1 + x rounded: np.log1p has SIMD on few processors
+        whole = x + 1
+        rest = whole - 1
+        np.subtract(x, rest, out=rest)
+        rest /= whole
+        np.log(whole, out=whole)
+        whole += rest
+        return whole
+
     def bent(self, kept: Array) -> Array | None:
         return kept / (1 - kept)
 
@@ -115,7 +130,7 @@ class NumpyBackend(FlatBackend):
         self, margin: Array, bent: Array | None = None
     ) -> tuple[Array, Array | None]:
         e = self.bend(margin) if bent is None else bent
-        cost = np.log1p(e)
+        cost = self.log1p(e)
         cost -= np.minimum(margin, 0)
         return cost, e
 

@@ -8,9 +8,10 @@ like are in the factors a and b, which enter when the statistics are scored.
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from .. import parameters
+from ..kernels import HUGE
 from ..loss import Term
 
 if TYPE_CHECKING:
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from ..backend import Backend
     from ..reading import Reading
 
-HUGE = 1e15
-"""More than any cost that has a share in a gradient."""
+Slopes: TypeAlias = list[tuple[str, float, "Array | None"]]
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,14 +87,11 @@ class PointwiseLoss(Term):
                 return self._sum_at_truth(activation, reading), reading.size
             if reading.labels is not None and together:
                 return self._sum_at_truth(activation, reading), reading.total
-            cost = self._at_truth(activation, reading)[0]
+            cost = self._at_truth(activation, reading)
             if reading.labels is not None:
                 return self._added(reading, reading.sum_true(cost), reading.mass)
-            # not by a product or difference, which infinite costs would turn into NaN
-            xp, one = reading.backend.xp, reading.truth > 0.5
-            zero = xp.zeros_like(cost)
-            sides = xp.where(one, cost, zero), xp.where(one, zero, cost)
-            return *map(reading.sum, sides), reading.mass, reading.size
+            sides = map(reading.sum, self._apart(cost, reading))
+            return *sides, reading.mass, reading.size
         costs = [share * cost for share, cost, *_ in self._sides(activation, reading)]
         if self.apart:
             return (*map(reading.sum, costs), reading.mass, reading.size)
@@ -102,6 +99,16 @@ class PointwiseLoss(Term):
         return self._added(
             reading, total, reading.mass if self.mode == "multiclass" else reading.size
         )
+
+    def _apart(self, cost: Array, reading: Reading) -> tuple[Array, Array]:
+        """The costs where a target is 1, and where it is 0, with 0 elsewhere."""
+        b, xp, truth = reading.backend, reading.backend.xp, reading.truth
+        if b.concrete(cost) and b.on_host(cost) and b.extent(cost)[1] < float("inf"):
+            positive = b.multiply(cost, truth)
+            return positive, cost - positive
+        # infinite costs would be turned into NaN
+        one, zero = truth > 0.5, xp.zeros_like(cost)
+        return xp.where(one, cost, zero), xp.where(one, zero, cost)
 
     def _together(self, reading: Reading) -> bool:
         """Whether the classes need not be told apart."""
@@ -132,15 +139,10 @@ class PointwiseLoss(Term):
     def pull(self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]) -> None:
         scales = [slope[:, :, None] for slope in slopes]
         if self._by_truth(activation, reading):
-            # the cost falls with log p, and what it is multiplied by, 1 − p, with p
-            scale = self._scale_true(reading, [-scale for scale in scales])
-            _, by_cost, by_q = self._at_truth(activation, reading, slopes=True)
-            b = reading.backend
-            reading.slopes.add(
-                "log_p_true", scale if by_cost is None else b.multiply(scale, by_cost)
-            )
-            if by_q is not None:
-                reading.slopes.add("p_true", b.multiply(self.focus * scale, by_q))
+            b, scale = reading.backend, self._scale_true(reading, [-scale for scale in scales])
+            for name, factor, by in self._slopes_at_truth(activation, reading):
+                scaled = scale if factor == 1 else factor * scale
+                reading.slopes.add(name, scaled if by is None else b.multiply(scaled, by))
             return
         sides = zip(("log_p", "log_q"), (1, -1), self._sides(activation, reading), strict=False)
         for (name, sign, (share, _, by_cost, by_q)), scale in zip(
@@ -156,7 +158,7 @@ class PointwiseLoss(Term):
         xp, weight = reading.backend.xp, reading.weight
         scales = [slope[:, :, None] for slope in slopes]
         if self._by_truth(activation, reading):
-            cost = self._at_truth(activation, reading)[0] * self._scale_true(reading, scales)
+            cost = self._at_truth(activation, reading) * self._scale_true(reading, scales)
             if reading.labels is not None and weight is not None and reading.spread:
                 weight = reading.at_truth(weight)
             return cost if weight is None else cost * weight
@@ -176,7 +178,9 @@ class PointwiseLoss(Term):
     def _scale_true(self, reading: Reading, scales: list[Array]) -> Array:
         """The factor of the truth: at each pixel's label, or of the true side of an entry."""
         if reading.labels is None:
-            return scales[-1] + reading.truth * (scales[0] - scales[1]) if self.apart else scales[0]
+            if not self.apart:
+                return scales[0]
+            return reading.backend.line(scales[0] - scales[1], reading.truth, scales[1])
         if not self.uniform:
             return reading.at_truth(scales[0])
         scale, known = scales[0], reading.labelled(reading.dtype)
@@ -186,23 +190,40 @@ class PointwiseLoss(Term):
             return scale * known
         return scale + reading.backend.xp.zeros_like(reading.labels, dtype=reading.dtype)
 
-    def _at_truth(
-        self, activation: Activation, reading: Reading, slopes: bool = False
-    ) -> tuple[Array, Array | None, Array | None]:
-        """F of the truth, and its derivatives as `_focal` gives them."""
+    def _at_truth(self, activation: Activation, reading: Reading) -> Array:
+        """F of the truth."""
         if self.focus:
-            key = ("focal", self.focus)
-            if key not in reading.memory:
+            return self._focal_at_truth(activation, reading)[0]
+        return activation.cost_true(reading)
+
+    def _slopes_at_truth(self, activation: Activation, reading: Reading) -> Slopes:
+        """The names of the slopes, with a factor and F's derivative, of the other sign; None is 1.
+
+        The cost falls with log p, and what it is multiplied by, 1 − p, with p.
+        """
+        if self.focus:
+            return self._focal_at_truth(activation, reading)[1]
+        return [("log_p_true", 1.0, None)]
+
+    def _focal_at_truth(self, activation: Activation, reading: Reading) -> tuple[Array, Slopes]:
+        key = ("focal", self.focus)
+        if key not in reading.memory:
+            at_once = activation.focal_true(reading, self.focus)
+            if at_once is not None:
+                cost, by_away = at_once
+                reading.memory[key] = cost, [("away", -1.0, by_away)]
+            else:
                 q, cost = activation.sides_true(reading)
-                reading.memory[key] = _focal(reading.backend, q, cost, self.focus)
-            found: tuple[Array, Array | None, Array | None] = reading.memory[key]
-            return found
-        return (None if slopes else activation.cost_true(reading)), None, None
+                cost, by_cost, by_q = _focal(reading.backend, q, cost, self.focus)
+                slopes = [("log_p_true", 1.0, by_cost), ("p_true", self.focus, by_q)]
+                reading.memory[key] = cost, slopes
+        found: tuple[Array, Slopes] = reading.memory[key]
+        return found
 
     def _sum_at_truth(self, activation: Activation, reading: Reading) -> Array:
         """Σ w·F over the pixels, of F of the truth."""
         if self.focus:
-            return reading.sum(self._at_truth(activation, reading)[0])
+            return reading.sum(self._at_truth(activation, reading))
         return activation.sum_of_costs(reading)
 
     def _sides(
