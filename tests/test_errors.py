@@ -124,6 +124,11 @@ def test_values_of_dense_targets(xp: Library) -> None:
             r"value 255, outside \[0, 1\].*pass target > 0 if it is a mask.*ignore_index=255 if"
         )
         refuses(xp, ValueError, message, DiceLoss("binary"), Z[:, 0], t)
+        # not at an entry that is ignored
+        ignoring = DiceLoss("binary", ignore_index=255)
+        ignoring(xp.asarray(Z[:, 0]), xp.asarray(t))
+        t[1, 0, 0] = 2
+        refuses(xp, ValueError, r"target has value 2, outside \[0, 1\]", ignoring, Z[:, 0], t)
         soft = Z.copy()
         soft[0, 0, 0, 0] = 1.5
         message = r"target has value 1.5, outside \[0, 1\] of a dense target; pass class labels"

@@ -51,6 +51,31 @@ def test_autograd_of_half_precision(xp: Library, dtype: str) -> None:
     assert np.array_equal(found, expected)
 
 
+@pytest.mark.parametrize("garbage", [1.0, 1e38, np.nan])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", [*KINDS, "sum"])
+def test_ignored_pixels_of_which_one_tile_is_garbage(
+    xp: Library, kind: Any, mode: Any, garbage: float
+) -> None:
+    rng, shape = np.random.default_rng(12), (3, 2, 420, 420)
+    z = rng.normal(size=shape).astype(np.float32)
+    ignored = rng.random((3, 1, 420, 420)) < 0.1
+    if mode == "multiclass":
+        t = np.where(ignored[:, 0], 255, rng.integers(0, 2, (3, 420, 420)))
+    else:
+        t = np.where(ignored, 255, rng.integers(0, 2, shape))
+    options: dict[str, Any] = {"ignore_index": 255}
+    loss: Loss = kind(mode, **options) if kind != "sum" else DiceLoss(mode, **options)
+    loss = loss + FocalLoss(mode, **options) if kind == "sum" else loss
+    expected = loss.value_and_grad(xp.asarray(z, "float32"), xp.asarray(t))
+    z[2] = np.where(ignored[2], garbage, z[2])
+    found = loss.value_and_grad(xp.asarray(z, "float32"), xp.asarray(t))
+    assert float(found[0]) == pytest.approx(float(expected[0]), rel=1e-6)
+    gradient, wanted = xp.to_numpy(found[1]), xp.to_numpy(expected[1])
+    assert not gradient[np.broadcast_to(ignored, shape)].any()
+    np.testing.assert_allclose(gradient, wanted, rtol=1e-5, atol=1e-6 * np.abs(wanted).max())
+
+
 @pytest.mark.parametrize("where", ["first", "last", "nowhere"])
 @pytest.mark.parametrize("checked", ["auto", "never"])
 def test_soft_targets_stay_soft(xp: Library, checked: Any, where: str) -> None:

@@ -15,6 +15,12 @@ MUTANTS: tuple[Mutant, ...] = (
     # one exponential for both sides, and one logarithm for many
     Mutant("soft targets taken by their margin", "reader.py",
            "len(readings) == 1 and readings[0].hard", "len(readings) == 1", "torch"),
+    Mutant("garbage under ignored pixels taken for modest", "reader.py",
+           "harmless = low >= least and high <= most", "harmless = True"),
+    Mutant("ignored labels of classes kept", "reader.py",
+           "(ignore is not None and 0 <= ignore < x.shape[1])", "False"),
+    Mutant("integers of a dense target not looked at", "reader.py",
+           "if self._masked and self.looking and not self.memory.trusted:", "if False:"),
     Mutant("margins of one ignore label for all", "reader.py",
            "self._by_margin and len(readings) == 1", "self._by_margin", "torch"),
     Mutant("odds without a bound", TILES,

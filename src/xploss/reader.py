@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from .backend import Backend
     from .loss import Term
 
+MODEST = 1e30
+"""Logits up to it have finite costs, and slopes, in float32."""
+
 
 @dataclass
 class Memory:
@@ -27,6 +30,8 @@ class Memory:
     """Whether the values have been found to be in range."""
     hard: bool = False
     """Whether every target has been found to be 0 or 1."""
+    modest: bool = False
+    """Whether predictions have been found to be finite wherever pixels are left out."""
     room: Array | None = None
     """The gradient's array, which holds what it is made from."""
     ahead: tuple[Array, ...] | None = None
@@ -51,6 +56,8 @@ class Reader:
     memory: Memory
     _soft: bool = False
     """Whether a target between 0 and 1 has been found."""
+    _wild: bool = False
+    """Whether a prediction that is left out may be anything."""
 
     def __post_init__(self) -> None:
         b, laid = self.backend, self.laid
@@ -66,6 +73,13 @@ class Reader:
     @property
     def _first(self) -> Term:
         return self.terms[0][2]
+
+    @lazy
+    def _masked(self) -> bool:
+        """Whether the integers of a dense target are looked at once the ignored ones are 0."""
+        dense = not (self.laid.labels or self._float_target or self._bool_target)
+        ignoring = all(term.ignore_index is not None for *_, term in self.terms)
+        return dense and ignoring and self.laid.weight is None
 
     @lazy
     def _noted(self) -> bool:
@@ -99,7 +113,7 @@ class Reader:
             gone.append(out)
         # what no term reads may be anything; what one term leaves out another may need
         dead = _everywhere(gone)
-        if dead is not None:
+        if dead is not None and not self._harmless(x):
             x = b.xp.where(dead, b.xp.zeros_like(x), x)
         return self._activation(x, room, ready, list(readings.values())), readings
 
@@ -123,7 +137,7 @@ class Reader:
             if not (low >= 0 and high < float("inf")):
                 return False
         # the look for targets other than 0 and 1 is a look for those out of range
-        if not (self._bool_target and top >= 1) and not self._float_target:
+        if not (self._bool_target and top >= 1) and not self._float_target and not self._masked:
             low, high = b.extent(target)
             if not (low >= 0 and high <= top):
                 return False
@@ -131,6 +145,18 @@ class Reader:
             return True
         low, high = b.extent(x)
         return low >= 0 and high <= 1
+
+    def _harmless(self, x: Array) -> bool:
+        """Whether all that `x` gives is known to be finite, so that a weight of 0 undoes it."""
+        if self.memory.modest:
+            return True
+        b, harmless = self.backend, False
+        if b.concrete(x) and b.on_host(x):
+            low, high = b.extent(x)
+            least, most = (-MODEST, MODEST) if self._first.from_logits else (0.0, 1.0)
+            harmless = low >= least and high <= most
+        self._wild = self._wild or not harmless
+        return harmless
 
     def _reading(
         self, x: Array, target: Array, weight: Array | None, ignore: int | None, fine: bool
@@ -141,15 +167,17 @@ class Reader:
         """
         b, xp = self.backend, self.backend.xp
         out = b.somewhere(values.left_out(b, target, weight, ignore))
+        # of labels that are no class none is counted
+        kept, named = None, weight is not None or (ignore is not None and 0 <= ignore < x.shape[1])
         if weight is not None:
             weight = b.cast(weight, self._dtype)
+            if out is not None and ignore is not None:
+                weight = xp.where(out, xp.zeros_like(weight), weight)
         elif out is not None:
-            weight = xp.ones_like(out, dtype=self._dtype)
-        if out is not None:
-            weight = xp.where(out, xp.zeros_like(weight), weight)
+            weight = kept = b.numbers(~out, self._dtype)
         if self._first.mode == "multiclass" and out is not None and out.shape[1] > 1:
             out = xp.all(out, axis=1, keepdims=True)
-        labels, dense = self._target(target, out, x.shape[1], fine)
+        labels, dense = self._target(target, out, kept, named, x.shape[1], fine)
         reading = Reading(
             backend=b,
             classes=x.shape[1],
@@ -170,26 +198,42 @@ class Reader:
         return reading, out
 
     def _target(
-        self, target: Array, out: Array | None, classes: int, fine: bool
+        self,
+        target: Array,
+        out: Array | None,
+        kept: Array | None,
+        named: bool,
+        classes: int,
+        fine: bool,
     ) -> tuple[Array | None, Array | None]:
-        """A tile's labels, or its target as one number per class, without what is left out."""
+        """A tile's labels, or its target as one number per class, without what is left out.
+
+        `kept` is 0 where a pixel is left out, else 1, if it is known; `named` says whether what is
+        left out may have the label of a class.
+        """
         b, xp = self.backend, self.backend.xp
         labels, dense = None, None
         if self.laid.labels:
             labels = b.cast(target, b.index_dtype())
-            if out is not None and out.shape[1] == 1:
+            if out is not None and named and out.shape[1] == 1:
                 labels = xp.where(out, -xp.ones_like(labels), labels)
             if self._first.mode == "multilabel":
                 labels, dense = None, b.one_hot(labels, classes, self._dtype)
         else:
             exact = fine or self._bool_target or self._float_target
             dense = b.numbers(target if exact else b.equals(target, 1), self._dtype)
-        if dense is not None and out is not None:
+        if dense is not None and kept is not None and not self._float_target:
+            dense = b.multiply(dense, kept)
+        elif dense is not None and out is not None:
             dense = xp.where(out, xp.zeros_like(dense), dense)
         return labels, dense
 
     def _is_hard(self, dense: Array) -> bool:
         """Whether every target of a tile is 0 or 1; if not, it is looked whether it is in range."""
+        if self._masked and self.looking and not self.memory.trusted:
+            low, high = self.backend.extent(dense)
+            if not (low >= 0 and high <= 1):
+                self.check()
         if not self._float_target or self.memory.hard:
             return True
         if self.backend.is_hard(dense):
@@ -213,6 +257,7 @@ class Reader:
                 self.check()
             self.memory.trusted = True
             self.memory.hard = not self._soft
+        self.memory.modest = not self._wild
 
 
 def _everywhere(masks: Sequence[Array | None]) -> Array | None:

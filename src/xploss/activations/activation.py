@@ -87,8 +87,10 @@ class Activation(ABC):
 
 
 def weighted(pulled: Array, reading: Reading) -> Array:
-    """What is pulled back, times the weight of the pixels."""
-    return pulled if reading.weight is None else pulled * reading.weight
+    """What is pulled back, which may be used up, times the weight of the pixels."""
+    if reading.weight is None:
+        return pulled
+    return reading.backend.multiply(pulled, reading.weight, pulled)
 
 
 def summed(a: Array | None, b: Array | None) -> Array | None:
