@@ -150,8 +150,9 @@ class Reader:
         """Whether all that `x` gives is known to be finite, so that a weight of 0 undoes it."""
         if self.memory.modest:
             return True
-        b, harmless = self.backend, False
-        if b.concrete(x) and b.on_host(x):
+        # where all pixels are sorted, any of them has a share in how sums are rounded
+        b, harmless, sorts = self.backend, False, any(term.whole for *_, term in self.terms)
+        if b.concrete(x) and b.on_host(x) and not sorts:
             low, high = b.extent(x)
             least, most = (-MODEST, MODEST) if self._first.from_logits else (0.0, 1.0)
             harmless = low >= least and high <= most
