@@ -287,6 +287,32 @@ def test_focal_entries_keep_their_digits(xp: Library, gamma: float) -> None:
             )
 
 
+@pytest.mark.parametrize("ignored", [False, True])
+@pytest.mark.parametrize("classes", [2, 7, 20])
+def test_focal_pixels_keep_their_digits(xp: Library, classes: int, ignored: bool) -> None:
+    """Of few and of many classes, sure ones and hopeless ones, in float32."""
+    rng, gamma = np.random.default_rng(9), 2.0
+    z = (6 * rng.normal(size=(2, classes, 300))).astype(np.float32)
+    t = rng.integers(0, classes, (2, 300))
+    e = np.exp(z.astype(np.float64) - z.max(1, keepdims=True))
+    truth = np.moveaxis(np.eye(classes)[t], -1, 1)
+    p, q = (
+        (e * part).sum(1, keepdims=True) / e.sum(1, keepdims=True) for part in (truth, 1 - truth)
+    )
+    cost = np.log1p(q / p)
+    by_log = q**gamma + gamma * q ** (gamma - 1) * p * cost
+    counts = np.ones((2, 1, 300))
+    if ignored:
+        counts[0, 0, ::3] = 0
+        t = np.where(counts[:, 0] > 0, t, 255)
+    gradient = counts * by_log * (e / e.sum(1, keepdims=True) - truth)
+    loss = FocalLoss("multiclass", gamma=gamma, reduction="sum", ignore_index=255)
+    found = loss.value_and_grad(xp.asarray(z), xp.asarray(t))
+    assert float(found[0]) == pytest.approx((counts * q**gamma * cost).sum(), rel=2e-6)
+    # at the truth, p - 1 is a sum of two numbers
+    np.testing.assert_allclose(xp.to_numpy(found[1]), gradient, rtol=2e-5, atol=2e-7)
+
+
 @pytest.mark.parametrize(
     "loss",
     [FocalLoss("binary", alpha=0.3), CrossEntropyLoss("multilabel", pos_weight=2.0)],

@@ -92,13 +92,29 @@ class Softmax(Activation):
         return "masks" in reading.memory or self.backend.prefers_masks(self.x)
 
     def sides_true(self, reading: Reading) -> tuple[Array, Array]:
-        b, xp, p = self.backend, self.backend.xp, self.true(reading)
-        q = b.rest_of_one(p, self._rest, SURE)
+        b, xp = self.backend, self.backend.xp
+        if self._p is None and b.in_place and reading.looked_up:
+            q = self._part_from_truth(reading)
+            p = self.true(reading)
+        else:
+            p = self.true(reading)
+            q = b.rest_of_one(p, self._rest, SURE)
         if self._true_above(SMALLEST, reading):
             return q, b.cost_of_odds(q, p)
         some = p > SMALLEST
         near = b.cost_of_odds(q, xp.where(some, p, xp.ones_like(p)))
         return q, xp.where(some, near, self.cost_true(reading))
+
+    def _part_from_truth(self, reading: Reading) -> Array:
+        """1 − p of the truth, from the exponentials of the other classes; p is remembered."""
+        b, (e, shift, _) = self.backend, self._parts
+        own = reading.at_truth(e)
+        others = b.put_at(e, reading.place, b.xp.zeros_like(own))
+        rest = b.add_classes(others)
+        total = rest + own
+        self._parts = b.put_at(others, reading.place, own), shift, total
+        reading.memory["true"] = b.over_total(own, total)
+        return b.over_total(rest, total)
 
     def _true_above(self, limit: float, reading: Reading) -> bool:
         """Whether every pixel is known to have a label, and there a p above a limit."""
