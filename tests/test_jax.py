@@ -159,6 +159,18 @@ def test_second_order_at_zero(
     close(found.reshape(()), SECOND_AT_ZERO[gamma], rtol=1e-12)
 
 
+@pytest.mark.parametrize("gamma", [1.0, 2.0])
+@pytest.mark.parametrize(("dtype", "logit"), [("float32", 60.0), ("float64", 500.0)])
+def test_second_order_of_hopeless_entries(
+    jax: ModuleType, dtype: str, logit: float, gamma: float
+) -> None:
+    """The loss is a straight line there, and flat at certain ones."""
+    z = jax.numpy.asarray([[-logit, logit]], dtype=dtype)
+    loss, t = FocalLoss("binary", gamma=gamma, reduction="sum"), jax.numpy.asarray([[1, 1]])
+    close(jax.grad(lambda x: loss(x, t))(z), [[-1, 0]], atol=1e-12)
+    close(jax.hessian(lambda x: loss(x, t))(z).reshape(2, 2), np.zeros((2, 2)), atol=1e-12)
+
+
 def test_jacobians_of_terms(jax: ModuleType) -> None:
     rng = np.random.default_rng(6)
     loss = JaccardLoss("multiclass", reduction="none", per_image=True)

@@ -11,7 +11,7 @@ from .libraries import Library
 
 RNG = np.random.default_rng(21)
 IGNORED = 255
-GARBAGE = [np.nan, np.inf, -np.inf, 1e30]
+GARBAGE = [np.nan, np.inf, -np.inf, 1e15, 1e30]
 KINDS = [DiceLoss, CrossEntropyLoss, FocalLoss]
 
 
@@ -58,6 +58,16 @@ def test_nothing_under_an_ignored_pixel_matters(xp: Library, mode: Any, garbage:
             gradient = xp.to_numpy(gradient)
             np.testing.assert_allclose(gradient, xp.to_numpy(slopes), rtol=1e-12, atol=1e-17)
             assert (gradient[~inside] == 0).all(), loss
+
+
+@pytest.mark.parametrize("garbage", [1e15, 1e29])
+def test_large_factors_under_an_ignored_pixel(xp: Library, garbage: float) -> None:
+    """A finite cost times a finite factor may be infinite in float32, and 0 times that is NaN."""
+    loss = CrossEntropyLoss("binary", pos_weight=1e9, reduction="none", ignore_index=IGNORED)
+    z = xp.asarray(np.array([[garbage, -garbage, 1.0]]), "float32")
+    value, gradient = loss.value_and_grad(z, xp.asarray(np.array([[IGNORED, IGNORED, 1]])))
+    assert (xp.to_numpy(value)[0, :2] == 0).all()
+    assert (xp.to_numpy(gradient)[0, :2] == 0).all()
 
 
 @pytest.mark.parametrize("garbage", [np.nan, np.inf])

@@ -255,14 +255,18 @@ class Kernels(Histograms):
         """−log of the sigmoid of −away, which may be used up, to full precision on both sides."""
         return self.xp.maximum(self.log1p(odds), away)
 
+    def sides_of_away(self, away: Array) -> tuple[Array, Array, Array]:
+        """Of the side that `away` is the logit against: p, 1 − p, −log p. It may be used up."""
+        odds = self.odds(away)
+        p, cost = self.inverse_of_odds(odds), self.cost_of_away(away, odds)
+        return p, self.multiply(odds, p, odds), cost
+
     def focal_of_away(self, away: Array, focus: float) -> tuple[Array, Array]:
         """F = q^γ·c of the side that `away` is the logit against, and F's derivative by `away`.
 
         With p, q = 1 − p and c = −log p of that side: dF = q^γ·(q + γ·p·c). `away` may be used up.
         """
-        odds = self.odds(away)
-        p = self.inverse_of_odds(odds)
-        q, cost = odds * p, self.cost_of_away(away, odds)
+        p, q, cost = self.sides_of_away(away)
         power = q * q if focus == 2.0 else q**focus
         # an infinite cost, whose p is 0, adds 0 to the slope
         return power * cost, power * (q + focus * (p * self.minimum(cost, HUGE)))

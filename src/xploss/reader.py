@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from .backend import Backend
     from .loss import Term
 
-MODEST = 1e30
-"""Logits up to it have finite costs, and slopes, in float32."""
+MODEST = 1e15
+"""Logits up to it have finite costs and slopes in float32, and with factors of up to 1e20."""
 
 
 @dataclass
@@ -156,7 +156,8 @@ class Reader:
             low, high = b.extent(x)
             least, most = (-MODEST, MODEST) if self._first.from_logits else (0.0, 1.0)
             harmless = low >= least and high <= most
-        self._wild = self._wild or not harmless
+        if not harmless:
+            self._wild = True
         return harmless
 
     def _reading(
@@ -168,8 +169,7 @@ class Reader:
         """
         b, xp = self.backend, self.backend.xp
         out = b.somewhere(values.left_out(b, target, weight, ignore))
-        # of labels that are no class none is counted
-        kept, named = None, weight is not None or (ignore is not None and 0 <= ignore < x.shape[1])
+        kept = None
         if weight is not None:
             weight = b.cast(weight, self._dtype)
             if out is not None and ignore is not None:
@@ -178,7 +178,7 @@ class Reader:
             weight = kept = b.numbers(~out, self._dtype)
         if self._first.mode == "multiclass" and out is not None and out.shape[1] > 1:
             out = xp.all(out, axis=1, keepdims=True)
-        labels, dense = self._target(target, out, kept, named, x.shape[1], fine)
+        labels, dense = self._target(target, out, kept, ignore, x.shape[1], fine)
         reading = Reading(
             backend=b,
             classes=x.shape[1],
@@ -203,29 +203,32 @@ class Reader:
         target: Array,
         out: Array | None,
         kept: Array | None,
-        named: bool,
+        ignore: int | None,
         classes: int,
         fine: bool,
     ) -> tuple[Array | None, Array | None]:
         """A tile's labels, or its target as one number per class, without what is left out.
 
-        `kept` is 0 where a pixel is left out, else 1, if it is known; `named` says whether what is
-        left out may have the label of a class.
+        `kept` is 0 where a pixel is left out, else 1, if only the ignore label leaves out any.
         """
         b, xp = self.backend, self.backend.xp
         labels, dense = None, None
         if self.laid.labels:
             labels = b.cast(target, b.index_dtype())
+            # of other labels than those of classes none is counted
+            named = kept is None or (ignore is not None and 0 <= ignore < classes)
             if out is not None and named and out.shape[1] == 1:
                 labels = xp.where(out, -xp.ones_like(labels), labels)
             if self._first.mode == "multilabel":
                 labels, dense = None, b.one_hot(labels, classes, self._dtype)
+                # a label of no class has no one
+                out = out if kept is None else None
         else:
             exact = fine or self._bool_target or self._float_target
             dense = b.numbers(target if exact else b.equals(target, 1), self._dtype)
-        if dense is not None and kept is not None and not self._float_target:
-            dense = b.multiply(dense, kept)
-        elif dense is not None and out is not None:
+            if kept is not None and not self._float_target:
+                dense, out = b.multiply(dense, kept), None
+        if dense is not None and out is not None:
             dense = xp.where(out, xp.zeros_like(dense), dense)
         return labels, dense
 

@@ -47,7 +47,7 @@ class Slopes:
 class Reading:
     """A tile's target and weight as one ignore label leaves them.
 
-    Either `labels` (k, 1, m), where a pixel that is left out has the label −1, or `dense`
+    Either `labels` (k, 1, m), where a pixel that is left out has the label of no class, or `dense`
     (k, C, m), with 0 there, is given. `weight` (k, 1|C, m) is 0 where a pixel is left out; None
     stands for 1.
     """

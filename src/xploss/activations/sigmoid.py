@@ -94,8 +94,9 @@ class Sigmoid(Activation):
         return self._logs[1]
 
     def pull(self, reading: Reading, place: Array | None = None) -> Array:
-        """Dz = p·q·g + q·r − p·r', with g, r and r' the slopes by p, log p and log q.
+        """Dz = p·q·g + q·r − p·r' + z' + (1 − 2t)·a.
 
+        g, r and r' are the slopes by p, log p and log q, z' that by the logit, and a that `away`.
         Of the truth, with the slopes g and r by its p and log p: dm = q·(r + p·g).
         """
         s, b, pulled = reading.slopes, self.backend, None

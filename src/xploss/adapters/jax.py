@@ -92,6 +92,10 @@ class JaxBackend(Backend):
         # what two loops need XLA stores; what each computes anew it does not
         return super().cost_of_margin(margin, bent)[0], None
 
+    def sides_of_away(self, away: Array) -> tuple[Array, Array, Array]:
+        # of 1/(1 + odds), the derivative squares what float32 cannot hold
+        return jax.nn.sigmoid(-away), jax.nn.sigmoid(away), self.cost_of_margin(-away)[0]
+
     def histogram(
         self,
         index: Array,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..walk import Measured
 
 
-MANY = 1 << 12
+LONG = 1 << 12
 """From so many elements on, passes over them cost more than calling functions."""
 
 _quiet = np.errstate(under="ignore")
@@ -112,7 +112,7 @@ class NumpyBackend(FlatBackend):
         return np.exp(e, out=e)
 
     def log1p(self, x: Array) -> Array:
-        if x.dtype != np.float32 or x.size < MANY:
+        if x.dtype != np.float32 or x.size < LONG:
             return np.log1p(x)
         # log(u) + (x − (u − 1))/u with u = 1 + x rounded: np.log1p has SIMD on few processors
         whole = x + 1

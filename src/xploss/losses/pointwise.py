@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..backend import Backend
     from ..reading import Reading
 
-Slopes: TypeAlias = list[tuple[str, float, "Array | None"]]
+SlopesOfTruth: TypeAlias = list[tuple[str, float, "Array | None"]]
 
 
 @dataclass(frozen=True, repr=False)
@@ -90,7 +90,7 @@ class PointwiseLoss(Term):
             cost = self._at_truth(activation, reading)
             if reading.labels is not None:
                 return self._added(reading, reading.sum_true(cost), reading.mass)
-            sides = map(reading.sum, self._apart(cost, reading))
+            sides = map(reading.sum, self._split(cost, reading))
             return *sides, reading.mass, reading.size
         costs = [share * cost for share, cost, *_ in self._sides(activation, reading)]
         if self.apart:
@@ -100,7 +100,7 @@ class PointwiseLoss(Term):
             reading, total, reading.mass if self.mode == "multiclass" else reading.size
         )
 
-    def _apart(self, cost: Array, reading: Reading) -> tuple[Array, Array]:
+    def _split(self, cost: Array, reading: Reading) -> tuple[Array, Array]:
         """The costs where a target is 1, and where it is 0, with 0 elsewhere."""
         b, xp, truth = reading.backend, reading.backend.xp, reading.truth
         if b.concrete(cost) and b.on_host(cost) and b.extent(cost)[1] < float("inf"):
@@ -196,7 +196,7 @@ class PointwiseLoss(Term):
             return self._focal_at_truth(activation, reading)[0]
         return activation.cost_true(reading)
 
-    def _slopes_at_truth(self, activation: Activation, reading: Reading) -> Slopes:
+    def _slopes_at_truth(self, activation: Activation, reading: Reading) -> SlopesOfTruth:
         """The names of the slopes, with a factor and F's derivative, of the other sign; None is 1.
 
         The cost falls with log p, and what it is multiplied by, 1 − p, with p.
@@ -205,7 +205,9 @@ class PointwiseLoss(Term):
             return self._focal_at_truth(activation, reading)[1]
         return [("log_p_true", 1.0, None)]
 
-    def _focal_at_truth(self, activation: Activation, reading: Reading) -> tuple[Array, Slopes]:
+    def _focal_at_truth(
+        self, activation: Activation, reading: Reading
+    ) -> tuple[Array, SlopesOfTruth]:
         key = ("focal", self.focus)
         if key not in reading.memory:
             at_once = activation.focal_true(reading, self.focus)
@@ -217,7 +219,7 @@ class PointwiseLoss(Term):
                 cost, by_cost, by_q = _focal(reading.backend, q, cost, self.focus)
                 slopes = [("log_p_true", 1.0, by_cost), ("p_true", self.focus, by_q)]
                 reading.memory[key] = cost, slopes
-        found: tuple[Array, Slopes] = reading.memory[key]
+        found: tuple[Array, SlopesOfTruth] = reading.memory[key]
         return found
 
     def _sum_at_truth(self, activation: Activation, reading: Reading) -> Array:
