@@ -75,7 +75,7 @@ def _complaint(library: Library, row: Row) -> str:
     off = float(np.abs(found - expected).max()) if near else float("inf")
     right = {
         "": off <= row.tolerance * size,
-        "wrong": finite and off > 1e-3 * size,
+        "wrong": finite and off > 1e-4 * size,
         "nan": not finite,
         "raises": False,
     }[row.fault]
