@@ -90,8 +90,9 @@ class EagerBackend(EagerKernels):
             return size
         if size <= LARGE:
             return limit
-        # the tiles of all threads are to be small beside the array, with what is computed from them
-        return min(limit, size >> 4)
+        # the tiles of all threads are to be small beside the array, with what is computed from
+        # them; of large ones fewer operations are called, for each of which a thread may wait
+        return min(limit if accumulates else 2 * limit, size >> 5)
 
     def workers(self, size: int, accumulates: bool, entrywise: bool) -> int:
         # torch's own threads divide each operation on entries well; and for as long as a small
