@@ -245,6 +245,37 @@ def test_read_only_and_strided_numpy(kind: Any) -> None:
     assert_same(swapped, expected)
 
 
+def apart_by_half_numbers(x: np.ndarray) -> np.ndarray:
+    """A copy whose rows do not begin at multiples of the size of a number."""
+    row = x.shape[2] * 4 + 2
+    memory = bytearray(x.shape[0] * x.shape[1] * row)
+    copy = np.ndarray(x.shape, x.dtype, memory, 0, (x.shape[1] * row, row, 4))
+    copy[...] = x
+    return copy
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda x: x[::-1],
+        lambda x: x[:, ::-1],
+        lambda x: np.broadcast_to(x[:1], x.shape),
+        lambda x: np.pad(x, ((0, 0), (1, 1), (2, 2)))[:, 1:-1, 2:-2],
+        apart_by_half_numbers,
+    ],
+)
+@pytest.mark.parametrize("kind", [*TERMS, "sum"])
+def test_views_of_numpy(kind: Any, view: Any) -> None:
+    pred = view(RNG.normal(size=(3, 20, 5000)).astype(np.float32))
+    labels = RNG.integers(0, 20, (3, 5000))
+    both = DiceLoss("multiclass") + FocalLoss("multiclass")
+    loss: Loss = both if kind == "sum" else kind("multiclass")
+    expected = loss.value_and_grad(np.ascontiguousarray(pred), labels)
+    value, gradient = loss.value_and_grad(pred, labels)
+    np.testing.assert_allclose(value, expected[0], rtol=1e-6)
+    np.testing.assert_allclose(gradient, expected[1], rtol=1e-5, atol=1e-12)
+
+
 def test_torch_channels_last_memory_format(torch: Any) -> None:
     pred = torch.randn(2, 3, 4, 5, dtype=torch.float64)
     labels = torch.randint(0, 3, (2, 4, 5))

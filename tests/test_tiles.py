@@ -184,3 +184,19 @@ def test_large_input_with_the_tiles_of_the_backend(xp: Library) -> None:
     slopes = p * (by_p - (p * by_p).sum(1, keepdims=True)) + (p - hot) / labels.size
     error = np.abs(xp.to_numpy(gradient) - slopes).max()
     assert error < 1e-6 * np.abs(slopes).max()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_sums_of_equal_numbers_keep_their_digits(xp: Library, weighted: bool) -> None:
+    # of equal numbers, the errors of a long sum all have one sign
+    shape, logit = (1, 1, (1 << 18) + 100), np.float32(-2.1972246)
+    pred, target = np.full(shape, logit), np.ones(shape, np.float32)
+    weight = xp.asarray(np.full(shape, 0.3, np.float32)) if weighted else None
+    p = 1 / (1 + np.exp(-np.float64(logit)))
+    for loss, expected in (
+        (DiceLoss("binary"), 1 - 2 * p / (p + 1)),
+        (CrossEntropyLoss("binary"), -np.log(p)),
+        (FocalLoss("binary"), -((1 - p) ** 2) * np.log(p)),
+    ):
+        value = loss(xp.asarray(pred), xp.asarray(target), weight=weight)
+        assert abs(float(value) - expected) < 4e-7 * expected

@@ -62,6 +62,12 @@ class Activation(ABC):
         """P times the target, (k, C, m)."""
         return self.backend.multiply(self.p, reading.truth)
 
+    def sum_of_overlap(self, reading: Reading) -> Array:
+        """Σ w·p·t over the pixels, (k, C)."""
+        if reading.weight is None:
+            return self.backend.sum_pixels(self.p, reading.truth, reading.accumulator)
+        return reading.sum(self.overlap(reading))
+
     def sides_true(self, reading: Reading) -> tuple[Array, Array]:
         """1 − p and −log p of the truth, each to its own last digits."""
         return self.backend.maximum(1 - self.true(reading), 0.0), self.cost_true(reading)

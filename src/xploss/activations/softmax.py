@@ -82,6 +82,10 @@ class Softmax(Activation):
             reading.memory["masks"] = True
         return reading.memory["overlap"]
 
+    def sum_of_overlap(self, reading: Reading) -> Array:
+        # p of the truth may be asked for, which the overlap is the parts of
+        return reading.sum(self.overlap(reading))
+
     def true(self, reading: Reading) -> Array:
         if "true" not in reading.memory and self._has_masks(reading):
             # of a pixel, one class at most is not 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..backend import Backend
@@ -18,12 +18,12 @@ class Place:
     """The labels of a tile as indices: 0 where a label is no class, which `known` tells."""
 
     index: Array
-    flat: Array
-    """Into a tile's (k, C, m) elements."""
     bins: Array
     """One per sample and class, with one more per sample for what is no class."""
     known: Array | None
     """(k, 1, m), or None if every label is a class."""
+    flat: dict[tuple[int, ...], Array] = field(default_factory=dict)
+    """Where each pixel's label is on a line of an array, by the strides of the array."""
 
 
 class FlatBackend(Backend):
@@ -37,20 +37,17 @@ class FlatBackend(Backend):
         if not known:
             mask = (labels >= 0) & (labels < classes)
             safe = xp.where(mask, labels, 0)
-        samples, pixels = labels.shape
+        samples = labels.shape[0]
         bins = safe if mask is None else xp.where(mask, labels, classes)
-        flat = safe * pixels + xp.arange(pixels)
         if samples > 1:
-            sample = xp.arange(samples)[:, None]
-            bins = bins + sample * (classes + 1)
-            flat += sample * (classes * pixels)
-        return Place(safe, flat, bins.reshape(-1), None if mask is None else mask[:, None, :])
+            bins = bins + xp.arange(samples)[:, None] * (classes + 1)
+        return Place(safe, bins.reshape(-1), None if mask is None else mask[:, None, :])
 
     def take_at(self, x: Array, truth: Place) -> Array:
         samples, pixels = truth.index.shape
         if x.shape[2] == pixels and x.shape[0] == samples:
             line, place = self._on_a_line(x, truth)
-            taken = line.take(place) if line.ndim == 1 else line[place]
+            taken = line[place] if isinstance(place, tuple) else line.take(place)
         elif x.shape[0] == 1:
             taken = x[0, :, 0].take(truth.index)
         else:
@@ -80,11 +77,21 @@ class FlatBackend(Backend):
         return x
 
     def _on_a_line(self, x: Array, truth: Place) -> tuple[Array, Any]:
-        """A tile (k, C, m), flat if it is in one piece, and where each pixel's label is there."""
-        if x.flags.c_contiguous:
-            return x.reshape(-1), truth.flat
-        samples, pixels = truth.index.shape
-        return x, (self.xp.arange(samples)[:, None], truth.index, self.xp.arange(pixels))
+        """A tile (k, C, m), its memory as a line if that may be, and where each label is there."""
+        xp, (samples, pixels), line = self.xp, truth.index.shape, self._line(x)
+        if line is None:
+            return x, (xp.arange(samples)[:, None], truth.index, xp.arange(pixels))
+        if x.strides not in truth.flat:
+            sample, label, pixel = (stride // x.itemsize for stride in x.strides)
+            place = truth.index * label + xp.arange(pixels) * pixel
+            if samples > 1:
+                place += xp.arange(samples)[:, None] * sample
+            truth.flat[x.strides] = place
+        return line, truth.flat[x.strides]
+
+    def _line(self, x: Array) -> Array | None:
+        """The memory of a tile as one axis; None where it is not in one piece."""
+        return x.reshape(-1) if x.flags.c_contiguous else None
 
     def sum_classes(self, values: Array, truth: Place, classes: int, dtype: Dtype) -> Array:
         samples = truth.index.shape[0]

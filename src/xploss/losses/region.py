@@ -60,7 +60,7 @@ class RegionLoss(Term):
         elif self.overlap == "min" and not reading.hard:
             overlap = reading.sum(reading.backend.xp.minimum(p, reading.truth))
         else:
-            overlap = reading.sum(activation.overlap(reading))
+            overlap = activation.sum_of_overlap(reading)
         predicted = reading.sum(p if power is None else p * p)
         masks = reading.labels is not None and not reading.looked_up
         mass = reading.sum(reading.truth) if masks else reading.mass_of(power)
