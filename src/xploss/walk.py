@@ -41,7 +41,8 @@ class Walk(Reader):
         accumulates = any(t.accumulates for *_, t in self.terms)
         entrywise = self._first.mode != "multiclass"
         limit = self.backend.tile_limit(self.laid.pred, size, accumulates, entrywise)
-        workers = self.backend.workers(size, accumulates, entrywise)
+        several = size > limit
+        workers = self.backend.workers(size, accumulates, entrywise) if several else 1
         return Grid(samples, classes, pixels, limit, workers)
 
     @lazy
