@@ -259,6 +259,7 @@ def apart_by_half_numbers(x: np.ndarray) -> np.ndarray:
     [
         lambda x: x[::-1],
         lambda x: x[:, ::-1],
+        lambda x: x[..., ::-1],
         lambda x: np.broadcast_to(x[:1], x.shape),
         lambda x: np.pad(x, ((0, 0), (1, 1), (2, 2)))[:, 1:-1, 2:-2],
         apart_by_half_numbers,
@@ -270,10 +271,13 @@ def test_views_of_numpy(kind: Any, view: Any) -> None:
     labels = RNG.integers(0, 20, (3, 5000))
     both = DiceLoss("multiclass") + FocalLoss("multiclass")
     loss: Loss = both if kind == "sum" else kind("multiclass")
-    expected = loss.value_and_grad(np.ascontiguousarray(pred), labels)
-    value, gradient = loss.value_and_grad(pred, labels)
-    np.testing.assert_allclose(value, expected[0], rtol=1e-6)
-    np.testing.assert_allclose(gradient, expected[1], rtol=1e-5, atol=1e-12)
+    weights = RNG.random((3, 20, 5000)).astype(np.float32)
+    for weight in (None, view(weights)):
+        plain = None if weight is None else np.ascontiguousarray(weight)
+        expected = loss.value_and_grad(np.ascontiguousarray(pred), labels, weight=plain)
+        value, gradient = loss.value_and_grad(pred, labels, weight=weight)
+        np.testing.assert_allclose(value, expected[0], rtol=1e-6)
+        np.testing.assert_allclose(gradient, expected[1], rtol=1e-5, atol=1e-12)
 
 
 def test_torch_channels_last_memory_format(torch: Any) -> None:

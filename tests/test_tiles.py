@@ -200,3 +200,12 @@ def test_sums_of_equal_numbers_keep_their_digits(xp: Library, weighted: bool) ->
     ):
         value = loss(xp.asarray(pred), xp.asarray(target), weight=weight)
         assert abs(float(value) - expected) < 4e-7 * expected
+
+
+@pytest.mark.parametrize("scale", [1e36, 1e38])
+def test_sums_beyond_float32_in_numpy(scale: float) -> None:
+    pred = np.full((1, 1, 5000), scale, np.float32)
+    assert float(CrossEntropyLoss("binary")(pred, 0 * pred)) == pytest.approx(scale, rel=1e-6)
+    logits, target = pred / np.float32(scale), np.ones_like(pred)
+    weighted = DiceLoss("binary")(logits, target, weight=pred)
+    assert float(weighted) == pytest.approx(float(DiceLoss("binary")(logits, target)), rel=1e-6)

@@ -23,7 +23,7 @@ class Place:
     known: Array | None
     """(k, 1, m), or None if every label is a class."""
     flat: dict[tuple[int, ...], Array] = field(default_factory=dict)
-    """Where each pixel's label is on a line of an array, by the strides of the array."""
+    """Where each pixel's label is on a line of an array, by the size of its numbers and strides."""
 
 
 class FlatBackend(Backend):
@@ -81,16 +81,17 @@ class FlatBackend(Backend):
         xp, (samples, pixels), line = self.xp, truth.index.shape, self._line(x)
         if line is None:
             return x, (xp.arange(samples)[:, None], truth.index, xp.arange(pixels))
-        if x.strides not in truth.flat:
+        key = (x.itemsize, *x.strides)
+        if key not in truth.flat:
             sample, label, pixel = (stride // x.itemsize for stride in x.strides)
             place = truth.index * label + xp.arange(pixels) * pixel
             if samples > 1:
                 place += xp.arange(samples)[:, None] * sample
-            truth.flat[x.strides] = place
-        return line, truth.flat[x.strides]
+            truth.flat[key] = place
+        return line, truth.flat[key]
 
     def _line(self, x: Array) -> Array | None:
-        """The memory of a tile as one axis; None where it is not in one piece."""
+        """The memory of a tile as one axis; None where that is not to be had, or no gain."""
         return x.reshape(-1) if x.flags.c_contiguous else None
 
     def sum_classes(self, values: Array, truth: Place, classes: int, dtype: Dtype) -> Array:

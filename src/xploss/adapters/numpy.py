@@ -84,14 +84,13 @@ class NumpyBackend(FlatBackend):
         return np.asarray(x, dtype)
 
     def contiguous(self, x: Array) -> Array:
-        if x.flags.c_contiguous:
-            return x
-        line = all(step >= 0 and step % x.itemsize == 0 for step in x.strides)
-        return x if line and x.strides[-1] == x.itemsize else np.ascontiguousarray(x)
+        return x if _runs_on(x) else np.ascontiguousarray(x)
 
     def _line(self, x: Array) -> Array | None:
         if x.flags.c_contiguous:
             return x.reshape(-1)
+        if not _runs_on(x):
+            return None
         # looking up and adding along a line takes a third of the time of that across
         steps = (step // x.itemsize for step in x.strides)
         length = 1 + sum((n - 1) * step for n, step in zip(x.shape, steps, strict=True))
@@ -117,7 +116,11 @@ class NumpyBackend(FlatBackend):
         # a scalar product takes a fifth of the time, and makes no array of products
         whole = x.shape[-1] // _RUN * _RUN
         by = _ONES if weight is None else _runs(weight, whole)
-        total = self.add_pixels(np.vecdot(_runs(x, whole), by), dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = self.add_pixels(np.vecdot(_runs(x, whole), by), dtype)
+        if not np.isfinite(total).all():
+            # beyond float32, maybe not beyond the sum's own dtype
+            return super().sum_pixels(x, weight, dtype)
         if whole < x.shape[-1]:
             rest = None if weight is None else weight[..., whole:]
             total += super().sum_pixels(x[..., whole:], rest, dtype)
@@ -271,6 +274,14 @@ class NumpyBackend(FlatBackend):
         out = np.empty_like(x)
         np.put_along_axis(out, order, x, axis=-1)
         return out
+
+
+def _runs_on(x: Array) -> bool:
+    """Whether the pixels are adjacent in memory, and the rest ahead by whole numbers."""
+    if x.flags.c_contiguous:
+        return True
+    ahead = all(step >= 0 and step % x.itemsize == 0 for step in x.strides)
+    return ahead and bool(x.strides[-1] == x.itemsize)
 
 
 def _runs(x: Array, whole: int) -> Array:
