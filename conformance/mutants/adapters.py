@@ -105,7 +105,7 @@ MUTANTS: tuple[Mutant, ...] = (
            "step >= 0"),
     Mutant("a line in memory taken for granted", NUMPY, "if not _runs_on(x):", "if False:"),
     Mutant("sums beyond float32 lost", NUMPY, "if not np.isfinite(total).all():", "if False:"),
-    Mutant("long sums in float32", NUMPY, "_RUN = 1 << 8", "_RUN = 1 << 18"),
+    Mutant("long sums in float32", NUMPY, "_RUN = 1 << 8", "_RUN = 1 << 16"),
     Mutant("pixels beyond the last run forgotten", NUMPY, "if whole < x.shape[-1]:", "if False:"),
     Mutant("weights of a run forgotten", NUMPY, "by = _ONES if weight is None else",
            "by = _ONES if True else"),
