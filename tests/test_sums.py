@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, JaccardLoss
+from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, JaccardLoss, LovaszLoss
+from xploss.loss import Loss
 
 from .cases import draw
 from .libraries import Library
@@ -109,6 +110,33 @@ def test_value_and_gradient_are_the_sums(xp: Library) -> None:
     if xp.differentiates:
         auto = xp.autodiff(lambda z: loss(z, t, weight=w), x)
         np.testing.assert_allclose(xp.to_numpy(auto), slopes, rtol=1e-11, atol=1e-16)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (DiceLoss("binary"), -2 * JaccardLoss("binary")),
+        (DiceLoss("binary"), JaccardLoss("binary", overlap="squared")),
+        (0 * DiceLoss("binary"), FocalLoss("binary"), CrossEntropyLoss("binary", pos_weight=3.0)),
+        (JaccardLoss("binary"), LovaszLoss("binary"), CrossEntropyLoss("binary")),
+    ],
+    ids=lambda parts: " + ".join(map(repr, parts)),
+)
+@pytest.mark.parametrize("soft", [False, True])
+def test_binary_sums_of_either_kind_of_slope(
+    xp: Library, parts: tuple[Loss, ...], soft: bool
+) -> None:
+    """By p, along a line in a hard target, and by the truth: together as alone, to rounding."""
+    rng = np.random.default_rng(4)
+    given = rng.random((2, 3, 7)) if soft else rng.integers(0, 2, (2, 3, 7)).astype(float)
+    if soft:
+        parts = tuple(p for p in parts if not isinstance(p, LovaszLoss))
+    x, t = xp.asarray(rng.normal(size=(2, 3, 7)) * 3), xp.asarray(given)
+    w = xp.asarray(rng.random((2, 3, 7)))
+    loss = sum(parts)
+    alone = sum(xp.to_numpy(part.value_and_grad(x, t, weight=w)[1]) for part in parts)
+    _, gradient = loss.value_and_grad(x, t, weight=w)
+    np.testing.assert_allclose(xp.to_numpy(gradient), alone, rtol=1e-11, atol=1e-16)
 
 
 def test_hopeless_and_certain_entries(xp: Library) -> None:

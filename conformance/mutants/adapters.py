@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from conformance.mutants.mutant import Mutant
 
+SIGMOID = "activations/sigmoid.py"
 KERNELS, NUMPY, FLAT = "kernels.py", "adapters/numpy.py", "adapters/_flat.py"
 EAGER, TILES = "adapters/_torch_eager.py", "adapters/_torch_kernels.py"
 FEW = "adapters/_torch_small.py"
@@ -28,7 +29,16 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("large costs lost", TILES, "return torch.maximum(cost, away, out=away)",
            "return cost", "torch"),
     Mutant("slope by p not pulled through the sigmoid", "activations/margin.py",
-           "slope = b.multiply(slope, right, right)", "pass", "torch"),
+           "return None if slope is None else b.multiply(slope, right, right)", "return slope",
+           "torch"),
+    Mutant("soft targets taken for a line of slopes", "losses/region.py",
+           "if reading.dense is not None and reading.hard and", "if reading.dense is not None and"),
+    Mutant("lines of slopes not added", "reading.py", "start + self.p_line[0]", "start"),
+    Mutant("slopes beside a line lost", SIGMOID,
+           "if s.p_line is None or s.p is not None or s.p_class is not None:",
+           "if s.p_line is None:"),
+    Mutant("number chosen of the other sign", TILES, "one, zero * sign, True", "one, zero, True",
+           "torch"),
     Mutant("sides of a margin exchanged", KERNELS, "self.xp.where(truth > 0.5, y, x)",
            "self.xp.where(truth > 0.5, x, y)", "strict"),
     Mutant("product of two costs lost", KERNELS, "return a + b + a * b", "return a + b", "numpy"),

@@ -90,7 +90,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("costs of both sides on one", POINT, "return positive, cost - positive",
            "return positive, cost"),
     Mutant("slope of focal entries lost", SIGMOID,
-           "pulled = _added(b, pulled, b.multiply(reading.against, s.away, own))", "pass"),
+           "pulled = _added(b, pulled, reading.away(s.away, own))", "pass"),
     Mutant("gamma of the focal loss not read", FOCAL, "return self.gamma", "return 2.0"),
     Mutant("alpha on negatives", FOCAL, "(alpha, 1 - alpha) if", "(alpha, alpha) if"),
     Mutant("one alpha for all classes taken", FOCAL,

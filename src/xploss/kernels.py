@@ -139,15 +139,20 @@ class Kernels(Histograms):
         return xp.where(above, xp.ones_like(e), e) / (1 + e), e
 
     def sigmoid_pull(
-        self, z: Array, slope: Array, kept: Array | None = None, place: Array | None = None
+        self,
+        z: Array,
+        slope: Array | None,
+        kept: Array | None = None,
+        place: Array | None = None,
     ) -> Array:
-        """slope·p·(1 − p) of the sigmoid p, to full precision on both sides.
+        """slope·p·(1 − p) of the sigmoid p, to full precision on both sides; None is 1.
 
         `kept` is what `sigmoid` gives, if it is known. The result may be in `place`, which may
         be `kept`, or where the slope was.
         """
         e = self.xp.exp(self.xp.where(z > 0, -z, z)) if kept is None else kept
-        return slope * (e / ((1 + e) * (1 + e)))
+        pulled = e / ((1 + e) * (1 + e))
+        return pulled if slope is None else slope * pulled
 
     def signed(self, t: Array) -> Array:
         """2t − 1."""
@@ -156,6 +161,15 @@ class Kernels(Histograms):
     def against(self, t: Array) -> Array:
         """1 − 2t."""
         return 1 - 2 * t
+
+    def chosen(
+        self, x: Array, truth: Array, one: float, zero: float, place: Array | None = None
+    ) -> Array | None:
+        """`x` times `one` where a hard target is 1, and times `zero` where it is 0.
+
+        None where that takes as much as its parts. It may be in `place`, which may be x.
+        """
+        return None
 
     def bent(self, kept: Array) -> Array | None:
         """exp(−abs(z)), from what `sigmoid` gives beside the sigmoid; None if that is no help."""
@@ -282,6 +296,12 @@ class Kernels(Histograms):
     def line(self, slope: Array, x: Array, start: Array) -> Array:
         """Start + slope·x, in the shape of x."""
         return start + slope * x
+
+    def times_line(
+        self, x: Array, slope: Array, truth: Array, start: Array, place: Array | None = None
+    ) -> Array:
+        """`x` times what `line` gives of a hard target; it may be in `place`, which may be x."""
+        return self.multiply(x, self.line(slope, truth, start), place)
 
     def add_to(self, x: Array, y: Array) -> Array:
         """The sum of x and y in the shape of x, which may be used up."""

@@ -24,6 +24,8 @@ class Slopes:
     """By p, constant over the pixels, (k|1, C, 1)."""
     p: Array | None = None
     """By p, (k, C, m)."""
+    p_line: tuple[Array, Array] | None = None
+    """By p, what it starts at and rises by with a hard target, each (k|1, C, 1)."""
     p_true: Array | None = None
     """By p of the truth, (k, 1, m), or (k, C, m) if each entry has one."""
     log_p: Array | None = None
@@ -37,10 +39,21 @@ class Slopes:
     away: Array | None = None
     """By the logit against the true side of each entry, (1 − 2t)·z, (k, C, m)."""
 
+    @property
+    def by_p(self) -> bool:
+        """Whether there is a slope by p of each entry."""
+        return self.p is not None or self.p_class is not None or self.p_line is not None
+
     def add(self, name: str, slope: Array) -> None:
         """Add a term's derivative to the sum of that name."""
         held = getattr(self, name)
         setattr(self, name, slope if held is None else held + slope)
+
+    def add_line(self, start: Array, rise: Array) -> None:
+        """Add a derivative by p that is a line in a hard target."""
+        if self.p_line is not None:
+            start, rise = start + self.p_line[0], rise + self.p_line[1]
+        self.p_line = start, rise
 
 
 @dataclass
@@ -90,14 +103,37 @@ class Reading:
         return self.labels is not None and self.classes > self.backend.few_classes
 
     @lazy
-    def signed(self) -> Array:
+    def _signed(self) -> Array:
         """2t − 1, (k, C, m), of a dense target."""
         return self.backend.signed(self.truth)
 
     @lazy
-    def against(self) -> Array:
+    def _against(self) -> Array:
         """1 − 2t, (k, C, m), of a dense target."""
         return self.backend.against(self.truth)
+
+    @property
+    def slope_by_p(self) -> Array | None:
+        """The slope by p of each entry, (k, C, m|1), None standing for 0."""
+        s = self.slopes
+        slope = s.p
+        if s.p_line is not None:
+            start, rise = s.p_line
+            line = self.backend.line(rise, self.truth, start)
+            slope = line if slope is None else slope + line
+        return slope if s.p_class is None else s.p_class if slope is None else s.p_class + slope
+
+    def toward(self, x: Array, place: Array | None = None) -> Array:
+        """(2t − 1)·x of a dense and hard target; it may be in `place`, which may be x."""
+        b = self.backend
+        chosen = b.chosen(x, self.truth, 1.0, -1.0, place)
+        return b.multiply(self._signed, x, place) if chosen is None else chosen
+
+    def away(self, x: Array, place: Array | None = None) -> Array:
+        """(1 − 2t)·x of a dense and hard target; it may be in `place`, which may be x."""
+        b = self.backend
+        chosen = b.chosen(x, self.truth, -1.0, 1.0, place)
+        return b.multiply(self._against, x, place) if chosen is None else chosen
 
     @lazy
     def foreground(self) -> Array:

@@ -37,6 +37,9 @@ class MarginSigmoid(Sigmoid):
     @lazy
     def _away(self) -> Array:
         """−m; used up by the cost, before which the odds are asked for."""
+        chosen = self.backend.chosen(self.x, self.truth, -1.0, 1.0)
+        if chosen is not None:
+            return chosen
         against = self._against()
         return self.backend.multiply(against, self.x, against)
 
@@ -86,20 +89,27 @@ class MarginSigmoid(Sigmoid):
         g is the slope by p, g' and u are those by p and log p of the truth.
         """
         s, b = reading.slopes, self.backend
-        slope, rest = summed(s.p_class, s.p), s.z
+        rest = s.z
         if s.log_p is not None:
             rest = summed(rest, self.q * s.log_p)
         if s.log_q is not None:
             rest = summed(rest, -(self.p * s.log_q))
         wrong, right = self._sides()
-        against = self._against()
-        if s.p_true is not None:
-            slope = b.less(slope, against, s.p_true)
-        if slope is not None:
-            slope = b.multiply(slope, right, right)
+        slope = self._times_slope(right, reading)
         if s.log_p_true is not None:
-            slope = b.less(slope, against, s.log_p_true)
+            slope = b.less(slope, self._against(), s.log_p_true)
         pulled = rest
         if slope is not None:
             pulled = summed(b.multiply(wrong, slope, place), rest)
         return weighted(b.xp.zeros_like(self.x) if pulled is None else pulled, reading)
+
+    def _times_slope(self, right: Array, reading: Reading) -> Array | None:
+        """(g + s·g')·r, in the place of r; None for 0."""
+        s, b = reading.slopes, self.backend
+        if s.p_line is not None and s.p is None and s.p_class is None and s.p_true is None:
+            start, rise = s.p_line
+            return b.times_line(right, rise, reading.truth, start, right)
+        slope = reading.slope_by_p
+        if s.p_true is not None:
+            slope = b.less(slope, self._against(), s.p_true)
+        return None if slope is None else b.multiply(slope, right, right)

@@ -41,7 +41,7 @@ class Probability(Activation):
     def pull(self, reading: Reading, place: Array | None = None) -> Array:
         """Dp = g + r/p − r'/q, without the logarithms where they are clipped."""
         s, b = reading.slopes, self.backend
-        pulled = summed(s.p_class, s.p)
+        pulled = reading.slope_by_p
         if s.log_p is not None:
             pulled = summed(pulled, s.log_p * self._inverse(self.p))
         if s.log_q is not None:

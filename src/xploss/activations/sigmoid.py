@@ -36,7 +36,7 @@ class Sigmoid(Activation):
     def _margin(self, reading: Reading) -> Array:
         """m, (k, C, m)."""
         if "margin" not in reading.memory:
-            reading.memory["margin"] = self.backend.multiply(reading.signed, self.x)
+            reading.memory["margin"] = reading.toward(self.x)
         return reading.memory["margin"]
 
     def cost_true(self, reading: Reading) -> Array:
@@ -53,8 +53,7 @@ class Sigmoid(Activation):
         return total
 
     def focal_true(self, reading: Reading, focus: float) -> tuple[Array, Array] | None:
-        away = self.backend.multiply(reading.against, self.x)
-        return self.backend.focal_of_away(away, focus)
+        return self.backend.focal_of_away(reading.away(self.x), focus)
 
     def sides_true(self, reading: Reading) -> tuple[Array, Array]:
         cost, margin = self.cost_true(reading), self._margin(reading)
@@ -100,14 +99,13 @@ class Sigmoid(Activation):
         Of the truth, with the slopes g and r by its p and log p: dm = q·(r + p·g).
         """
         s, b, pulled = reading.slopes, self.backend, None
-        g = summed(s.p_class, s.p)
-        if g is not None and self._kept is None:
+        if s.by_p and self._kept is None:
             _ = self.p
         if s.log_p_true is not None or s.p_true is not None:
             # before what is kept is used up
-            pulled = self._pull_true(reading, place if g is None else None)
-        if g is not None:
-            pulled = _added(b, b.sigmoid_pull(self.x, g, self._kept, place), pulled)
+            pulled = self._pull_true(reading, None if s.by_p else place)
+        if s.by_p:
+            pulled = _added(b, self._pull_p(reading, place), pulled)
         if s.log_p is not None:
             # q is known: that term has asked for it before what is kept was used up
             pulled = _added(b, pulled, self.q * s.log_p)
@@ -117,8 +115,16 @@ class Sigmoid(Activation):
             pulled = _added(b, pulled, s.z)
         if s.away is not None:
             own = place if pulled is None else None
-            pulled = _added(b, pulled, b.multiply(reading.against, s.away, own))
+            pulled = _added(b, pulled, reading.away(s.away, own))
         return weighted(b.xp.zeros_like(self.x) if pulled is None else pulled, reading)
+
+    def _pull_p(self, reading: Reading, place: Array | None) -> Array:
+        """The part of the slopes by p."""
+        s, b = reading.slopes, self.backend
+        if s.p_line is None or s.p is not None or s.p_class is not None:
+            return b.sigmoid_pull(self.x, reading.slope_by_p, self._kept, place)
+        pulled = b.sigmoid_pull(self.x, None, self._kept, place)
+        return b.times_line(pulled, s.p_line[1], reading.truth, s.p_line[0], pulled)
 
     def _pull_true(self, reading: Reading, place: Array | None) -> Array:
         """The part of the slopes by the truth."""
@@ -129,7 +135,8 @@ class Sigmoid(Activation):
             away = b.multiply(margin, b.constant(-1.0, margin))
             by_truth = _added(b, b.pull_cost(away, s.p_true, kept), by_truth)
         assert by_truth is not None
-        return b.pull_cost(margin, b.multiply(reading.signed, by_truth), kept, place)
+        pulled = b.pull_cost(margin, by_truth, kept, place)
+        return reading.toward(pulled, pulled if place is None else place)
 
 
 def _added(backend: Backend, total: Array | None, x: Array | None) -> Array | None:

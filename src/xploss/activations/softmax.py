@@ -152,7 +152,7 @@ class Softmax(Activation):
         s, b = reading.slopes, self.backend
         if s.log_p is not None or reading.spread:
             return self._pull_dense(reading)
-        slope = summed(s.p_class, s.p)
+        slope = reading.slope_by_p
         by_truth = s.p_true is not None or s.log_p_true is not None
         if by_truth and self._has_masks(reading) and self._true_above(DIVISOR, reading):
             return weighted(self._pull_masks(slope, reading, place), reading)
@@ -193,7 +193,7 @@ class Softmax(Activation):
 
     def _pull_dense(self, reading: Reading) -> Array:
         s, b, xp = reading.slopes, self.backend, self.backend.xp
-        g, r = summed(s.p_class, s.p), s.log_p
+        g, r = reading.slope_by_p, s.log_p
         if s.p_true is not None:
             g = b.add_at(_whole(g, self.p, xp), reading.place, s.p_true)
         if s.log_p_true is not None:

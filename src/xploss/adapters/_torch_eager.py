@@ -175,8 +175,8 @@ class DeviceBackend(EagerBackend):
     def _fresh(self, like: Array, dtype: Dtype | None = None) -> Array:
         return torch.empty(like.shape, dtype=dtype or like.dtype, device=like.device)
 
-    def _exp(self, x: Array) -> Array:
-        return x.exp_()
+    def _exp(self, x: Array, place: Array) -> Array:
+        return torch.exp(x, out=place)
 
     def prefers_masks(self, x: Array) -> bool:
         return False

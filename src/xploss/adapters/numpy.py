@@ -189,12 +189,15 @@ class NumpyBackend(FlatBackend):
         return _of_lesser(e / (1 + e), margin < 0)
 
     def sigmoid_pull(
-        self, z: Array, slope: Array, kept: Array | None = None, place: Array | None = None
+        self,
+        z: Array,
+        slope: Array | None,
+        kept: Array | None = None,
+        place: Array | None = None,
     ) -> Array:
         assert kept is not None
         pulled = np.multiply(1 - kept, kept, out=place)
-        pulled *= slope
-        return pulled
+        return pulled if slope is None else np.multiply(pulled, slope, out=pulled)
 
     def multiply(self, x: Array, y: Array, place: Array | None = None) -> Array:
         return np.multiply(x, y, out=place)

@@ -97,7 +97,10 @@ class RegionLoss(Term):
             # d min(p, t)/dp: 1 below t, 0 above, and t where they are equal
             xp, p = b.xp, activation.p
             t = xp.where(p < t, xp.ones_like(t), xp.where(p > t, xp.zeros_like(t), t))
-        reading.slopes.add("p", b.line(by_overlap, t, own))
+        if reading.dense is not None and reading.hard and self.overlap != "squared":
+            reading.slopes.add_line(own, by_overlap)
+        else:
+            reading.slopes.add("p", b.line(by_overlap, t, own))
 
 
 def share_of_classes(
