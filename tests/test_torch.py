@@ -471,3 +471,20 @@ def test_labels_that_are_no_class_under_a_transformation(torch: Any, kind: Any) 
     t[0, 1], t[1, 2], dense[0, :, 1], dense[1, :, 2] = 7, -1, 0, 0
     found = torch.func.grad(lambda y: loss(y, t))(x)
     torch.testing.assert_close(found, torch.func.grad(lambda y: loss(y, dense))(x))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [*LOSSES, LovaszLoss("multiclass"), LovaszLoss("binary", method="sort"), *FEW],
+    ids=repr,
+)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_nothing_of_a_device_is_looked_at(torch: Any, loss: Loss, weighted: bool) -> None:
+    """On a device without memory, where looking fails, and so does mixing in the CPU's tensors."""
+    pred, target, weight = tensors(torch, loss, weighted=weighted)
+    x = pred.detach().float().to("meta").requires_grad_()
+    w = None if weight is None else weight.to("meta")
+    value = loss(x, target.to("meta"), weight=w)
+    (gradient,) = torch.autograd.grad(value.sum(), x)
+    assert value.device.type == gradient.device.type == "meta"
+    assert (value.dtype, gradient.shape) == (torch.float32, x.shape)

@@ -37,6 +37,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("slopes beside a line lost", SIGMOID,
            "if s.p_line is None or s.p is not None or s.p_class is not None:",
            "if s.p_line is None:"),
+    Mutant("look-ups of a device in the host's memory", EAGER,
+           "    look_up_lines = TorchBackend.look_up_lines\n", "", "torch"),
     Mutant("number chosen of the other sign", TILES, "one, zero * sign, True", "one, zero, True",
            "torch"),
     Mutant("sides of a margin exchanged", KERNELS, "self.xp.where(truth > 0.5, y, x)",
@@ -62,7 +64,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("terms in the order of measure", "walk.py",
            "[found[position] for position in range(len(found))]", "list(found.values())", "numpy"),
     Mutant("softmax over the pixels", TILES, "torch.softmax(z, 1,", "torch.softmax(z, 2,", "torch"),
-    Mutant("statistics of half the tiles", EAGER, "sum(each[1:], start=each[0])", "each[0]",
+    Mutant("statistics of half the tiles", EAGER, "torch.cat(list(parts))", "parts[0]",
            "torch"),
     # the standard alone
     Mutant("cost of a margin without its logarithm", KERNELS,

@@ -21,7 +21,7 @@ class Problem:
     """A loss and the arrays of one call, checked and laid out.
 
     With `adding`, the statistics are to be added to others, so that no term may take a way of
-    its own for few pixels. `memories` are those of an earlier walk over the same arrays.
+    its own for few pixels.
     """
 
     def __init__(
@@ -33,7 +33,6 @@ class Problem:
         weight: Array | None,
         *,
         adding: bool = False,
-        memories: Sequence[Memory] | None = None,
     ) -> None:
         self.backend, self.loss, self.pred = backend, loss, pred
         self.terms: list[tuple[float, Term]] = []
@@ -45,8 +44,7 @@ class Problem:
             key = (term.mode, term.from_logits, term.class_axis)
             if key not in walks:
                 laid = inputs.lay_out(backend, term, pred, target, weight, merged)
-                memory = Memory() if memories is None else memories[len(walks)]
-                walks[key] = Walk(backend, laid, [], looking, adding, memory)
+                walks[key] = Walk(backend, laid, [], looking, adding, Memory())
             walk = walks[key]
             inputs.check_term(term, walk.laid)
             samples, _, pixels = walk.laid.sizes
@@ -56,10 +54,21 @@ class Problem:
         self.walks = list(walks.values())
         self.dtype = backend.compute_dtype(pred.dtype)
 
-    @property
-    def memories(self) -> list[Memory]:
-        """What is remembered of each walk."""
-        return [walk.memory for walk in self.walks]
+    def let_go(self) -> None:
+        """Forget the arrays of the call, unless they are `small`, but what was found of them."""
+        if self.small:
+            return
+        self.pred = None
+        for walk in self.walks:
+            walk.laid.let_go()
+
+    def hold(self, pred: Array, target: Array, weight: Array | None) -> None:
+        """Take the same arrays again, if they were let go."""
+        if self.pred is not None:
+            return
+        self.pred = pred
+        for walk in self.walks:
+            walk.laid.hold(pred, target, weight)
 
     def check(self) -> None:
         """Look at all values, where that is asked for, before anything is computed."""

@@ -11,25 +11,42 @@ if TYPE_CHECKING:
     from .loss import Term
 
 
-@dataclass(frozen=True)
+@dataclass
 class Laid:
     """A call's arrays as (sample, class, pixel), for one way of reading them.
 
     `target` is (N, 1, n) if `labels`, else (N, C, n); `weight` is None or (N, 1|C, n). N is 1
-    if samples were merged.
+    if samples are `merged`.
     """
 
-    pred: Array
-    target: Array
-    weight: Array | None
-    labels: bool
+    backend: Backend
     shape: tuple[int, ...]
+    """That of `pred` as it was passed."""
     class_axis: int | None
+    labels: bool
+    merged: bool
+    pred: Array = None
+    target: Array = None
+    weight: Array | None = None
+    sizes: tuple[int, int, int] = (0, 0, 0)
+    """N, C and n."""
 
-    @property
-    def sizes(self) -> tuple[int, int, int]:
+    def hold(self, pred: Array, target: Array, weight: Array | None) -> None:
+        """Lay out arrays that have been checked."""
+        self.pred = self._planes(pred)
+        self.target = self._planes(self.backend.widened(target))
+        self.weight = None if weight is None else self._planes(weight)
         samples, classes, pixels = self.pred.shape
-        return samples, classes, pixels
+        self.sizes = samples, classes, pixels
+
+    def let_go(self) -> None:
+        """Forget the arrays, and nothing else."""
+        self.pred = self.target = self.weight = None
+
+    def _planes(self, x: Array) -> Array:
+        if self.merged:
+            return self.backend.reshape(x, (1, 1, -1))
+        return planes(self.backend, x, self.class_axis, len(self.shape))
 
 
 def lay_out(
@@ -56,20 +73,9 @@ def lay_out(
     _check_target_dtype(backend, term, target, labels)
     if weight is not None:
         _check_weight(backend, term, shape, weight, axis)
-
-    def plane(x: Array) -> Array:
-        if merged and axis is None:
-            return backend.reshape(x, (1, 1, -1))
-        return planes(backend, x, axis, len(shape))
-
-    return Laid(
-        pred=plane(pred),
-        target=plane(backend.widened(target)),
-        weight=None if weight is None else plane(weight),
-        labels=labels,
-        shape=shape,
-        class_axis=axis,
-    )
+    laid = Laid(backend, shape, axis, labels, merged and axis is None)
+    laid.hold(pred, target, weight)
+    return laid
 
 
 def check_term(term: Term, laid: Laid) -> None:

@@ -8,7 +8,6 @@ import torch
 
 if TYPE_CHECKING:
     from ..loss import Loss
-    from ..reader import Memory
     from ._torch_graph import TorchBackend
 
 
@@ -20,7 +19,6 @@ class State:
         self.loss = loss
         self.problem: Any = None
         self.slopes: Any = None
-        self.memories: list[Memory] = []
         self.lock: Any = None
         """Held while a gradient is made of what is kept, which one thread does at a time."""
 

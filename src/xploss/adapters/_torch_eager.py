@@ -62,11 +62,11 @@ class EagerBackend(EagerKernels):
         place.copy_(x)
 
     def total(self, parts: Sequence[Array], per_sample: bool) -> Array:
-        # by NumPy, whose functions cost less to call; a CPU has float64
-        each = [np.asarray(part.numpy(), np.float64) for part in parts]
-        if not per_sample:
-            each = [np.add.reduce(part, 0, keepdims=True) for part in each]
-        return torch.from_numpy(sum(each[1:], start=each[0]))
+        # one call for all tiles
+        dtype = self.accumulator(parts[0].dtype, parts[0].device)
+        if per_sample:
+            return torch.stack(list(parts)).sum(0, dtype=dtype)
+        return torch.cat(list(parts)).sum(0, keepdim=True, dtype=dtype)
 
     def added(self, parts: Sequence[Array]) -> Array:
         # by NumPy: torch's own threads, once called, would look for more work for a while
@@ -128,9 +128,9 @@ class EagerBackend(EagerKernels):
     def forward(self, state: State, pred: Array, target: Array, weight: Array | None) -> Array:
         problem = Problem(self, state.loss, pred, target, weight)
         value, state.slopes = problem.score(problem.measure(ahead=True))
-        state.memories = problem.memories
-        state.lock = threading.Lock()
-        state.problem = problem if problem.small else None
+        state.problem, state.lock = problem, threading.Lock()
+        # autograd has them, and may have hooks for what it saves
+        problem.let_go()
         return value
 
     def backward(
@@ -145,10 +145,12 @@ class EagerBackend(EagerKernels):
         self, state: State, cotangent: Array, pred: Array, target: Array, weight: Array | None
     ) -> Array:
         """The gradient by what `forward` has kept."""
-        problem = state.problem
-        if problem is None:
-            problem = Problem(self, state.loss, pred, target, weight, memories=state.memories)
-        return problem.gradient(state.slopes, cotangent)
+        problem: Problem = state.problem
+        problem.hold(pred, target, weight)
+        try:
+            return problem.gradient(state.slopes, cotangent)
+        finally:
+            problem.let_go()
 
 
 def _work_alone() -> None:
@@ -199,14 +201,7 @@ class DeviceBackend(EagerBackend):
     index_bins = TorchBackend.index_bins
     hinge = TorchBackend.hinge
     look_up_lines = TorchBackend.look_up_lines
-
-    def total(self, parts: Sequence[Array], per_sample: bool) -> Array:
-        dtype = self.accumulator(parts[0].dtype, parts[0].device)
-        if len(parts) == 1 and (per_sample or parts[0].shape[0] == 1):
-            return parts[0].to(dtype)
-        if per_sample:
-            return torch.stack(list(parts)).to(dtype).sum(0)
-        return torch.cat(list(parts)).to(dtype).sum(0, keepdim=True)
+    chosen = TorchBackend.chosen
 
     def place_errors(
         self,
