@@ -240,6 +240,28 @@ class Kernels(Histograms):
         cost = self.log1p(xp.exp(xp.where(above, -z, z)) if bent is None else bent)
         return xp.where(above, zero, z) - cost, xp.where(above, -z, zero) - cost
 
+    def cost_of_both(self, z: Array, t: Array, bent: Array | None = None) -> Array:
+        """−t·log p − (1 − t)·log(1 − p) of finite logits and a target in [0, 1], exact at its ends.
+
+        `bent` is exp(−abs(z)), if it is known.
+        """
+        return self.beyond(z, t) + self.log1p(self.bend(z) if bent is None else bent)
+
+    def sum_cost_of_both(self, z: Array, t: Array, bent: Array | None, dtype: Dtype) -> Array:
+        """Σ over the pixels of what `cost_of_both` gives, (k, C)."""
+        if self.group == 1:
+            return self.sum_pixels(self.cost_of_both(z, t, bent), None, dtype)
+        e = self.bend(z) if bent is None else bent
+        return self.sum_pixels(self.beyond(z, t), None, dtype) + self.sum_of_logs(e, dtype)
+
+    def beyond(self, z: Array, t: Array) -> Array:
+        """The larger of z and 0, less t·z."""
+        return (self.numbers(z > 0, z.dtype) - t) * z
+
+    def slope_of_both(self, p: Array, q: Array, t: Array, scale: Array) -> Array:
+        """scale·(p·(1 − t) − q·t), the derivative of `cost_of_both` by z; q = 1 − p."""
+        return scale * (p * (1 - t) - q * t)
+
     def pull_cost(
         self, margin: Array, slope: Array, kept: Array | None, place: Array | None = None
     ) -> Array:

@@ -84,6 +84,14 @@ class Activation(ABC):
         """Σ w·cost over the pixels of the cost of the truth, (k, C), or (k, 1) of labels."""
         return reading.sum(self.cost_true(reading))
 
+    def sum_of_both(self, reading: Reading, target: Array) -> Array | None:
+        """Σ w·(−t·log p − (1 − t)·log(1 − p)) over the pixels, (k, C), of a sigmoid; else None."""
+        return None
+
+    def slope_of_both(self, target: Array, scale: Array) -> Array | None:
+        """`scale` times the derivative of the same by the logit of a sigmoid; else None."""
+        return None
+
     @abstractmethod
     def pull(self, reading: Reading, place: Array | None = None) -> Array:
         """The derivative by `x`, (k, C, m), weight included, from a reading's slopes.

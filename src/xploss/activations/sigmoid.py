@@ -52,6 +52,15 @@ class Sigmoid(Activation):
         reading.memory["cost"] = kept
         return total
 
+    def sum_of_both(self, reading: Reading, target: Array) -> Array:
+        b, z = self.backend, self._finite
+        if reading.weight is None:
+            return b.sum_cost_of_both(z, target, self._bent, reading.accumulator)
+        return reading.sum(b.cost_of_both(z, target, self._bent))
+
+    def slope_of_both(self, target: Array, scale: Array) -> Array:
+        return self.backend.slope_of_both(self.p, self.q, target, scale)
+
     def focal_true(self, reading: Reading, focus: float) -> tuple[Array, Array] | None:
         return self.backend.focal_of_away(reading.away(self.x), focus)
 

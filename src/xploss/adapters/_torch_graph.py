@@ -24,6 +24,8 @@ _INTEGRAL = (
     torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64,
     torch.uint16, torch.uint32, torch.uint64,
 )  # fmt: skip
+_GROUP = 8
+"""Costs that share a logarithm."""
 _STORED = (torch.uint16, torch.uint32, torch.uint64)
 """Integers that torch can store but hardly compute with."""
 KINDS = {
@@ -108,6 +110,33 @@ class TorchBackend(Backend):
 
     def minimum(self, x: Array, value: float) -> Array:
         return torch.clamp(x, max=value)
+
+    def log1p(self, x: Array) -> Array:
+        if x.device.type != "cpu":
+            return torch.log1p(x)
+        # log(u) + (x − (u − 1))/u with u = 1 + x rounded takes two thirds of the time
+        whole = 1 + x
+        return torch.log(whole) + (x - (whole - 1)) / whole
+
+    def sum_cost_of_both(self, z: Array, t: Array, bent: Array | None, dtype: Dtype) -> Array:
+        if z.device.type != "cpu":
+            return super().sum_cost_of_both(z, t, bent, dtype)
+        # eight costs share a logarithm; in one loop over eighths, which nothing is stored between
+        length = z.shape[-1] // _GROUP
+        whole = _GROUP * length
+        eighths = (x[..., :whole].unflatten(-1, (_GROUP, length)).unbind(-2) for x in (z, t))
+        linear, joined = torch.zeros_like(z[..., :1]), torch.zeros_like(z[..., :1])
+        for own, target in zip(*eighths, strict=True):
+            e = self.bend(own)
+            linear, joined = linear + self.beyond(own, target), joined + e + joined * e
+        total = self.sum_pixels(linear, None, dtype)
+        total = total + self.sum_pixels(self.log1p(joined), None, dtype)
+        rest = self.cost_of_both(z[..., whole:], t[..., whole:])
+        return total + self.sum_pixels(rest, None, dtype)
+
+    def slope_of_both(self, p: Array, q: Array, t: Array, scale: Array) -> Array:
+        # in the products, so that a compiler computes it where it is needed, and keeps nothing
+        return p * (scale * (1 - t)) - q * (scale * t)
 
     # torch's own softmax stands for the exponentials, and the logarithm for their sum
 

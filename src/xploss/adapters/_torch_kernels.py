@@ -165,6 +165,13 @@ class EagerKernels(EagerLookUps):
         lower, upper = (torch.clamp(x, max=0, out=self._fresh(z)) for x in (z, -z))
         return lower.sub_(cost), upper.sub_(cost)
 
+    def beyond(self, z: Array, t: Array) -> Array:
+        return torch.gt(z, 0.0, out=self._fresh(z)).sub_(t).mul_(z)
+
+    def slope_of_both(self, p: Array, q: Array, t: Array, scale: Array) -> Array:
+        slope = torch.addcmul(p, p, t, value=-1, out=self._fresh(p))
+        return slope.addcmul_(q, t, value=-1).mul_(scale)
+
     def miss(self, margin: Array, kept: Array | None) -> Array:
         return self.pull_cost(margin, self.constant(1.0, margin), kept)
 

@@ -92,6 +92,10 @@ class PointwiseLoss(Term):
                 return self._added(reading, reading.sum_true(cost), reading.mass)
             sides = map(reading.sum, self._split(cost, reading))
             return *sides, reading.mass, reading.size
+        if self._as_one:
+            total = activation.sum_of_both(reading, self._smoothed(activation, reading))
+            if total is not None:
+                return total, reading.size
         costs = [share * cost for share, cost, *_ in self._sides(activation, reading)]
         if self.apart:
             return (*map(reading.sum, costs), reading.mass, reading.size)
@@ -144,6 +148,11 @@ class PointwiseLoss(Term):
                 scaled = scale if factor == 1 else factor * scale
                 reading.slopes.add(name, scaled if by is None else b.multiply(scaled, by))
             return
+        if self._as_one:
+            slope = activation.slope_of_both(self._smoothed(activation, reading), scales[0])
+            if slope is not None:
+                reading.slopes.add("z", slope)
+                return
         sides = zip(("log_p", "log_q"), (1, -1), self._sides(activation, reading), strict=False)
         for (name, sign, (share, _, by_cost, by_q)), scale in zip(
             sides, scales if self.apart else (scales[0], scales[0]), strict=False
@@ -171,6 +180,11 @@ class PointwiseLoss(Term):
             total = total + scale * share * cost
         total = total if weight is None else total * weight
         return reading.backend.add_classes(total) if self.mode == "multiclass" else total
+
+    @property
+    def _as_one(self) -> bool:
+        """Whether the cost of an entry is that of both sides, which one formula gives."""
+        return not (self.apart or self.focus) and self.mode != "multiclass"
 
     def _by_truth(self, activation: Activation, reading: Reading) -> bool:
         return not self.label_smoothing and activation.has_truth(reading)
@@ -233,18 +247,23 @@ class PointwiseLoss(Term):
     ) -> list[tuple[Array, Array, Array | None, Array | None]]:
         """Per side, p and unless multi-class 1 − p: its share of the target, and its `_focal`."""
         b, p, q = reading.backend, activation.p, activation.q
-        t, s = reading.truth, self.label_smoothing
-        if s:
-            even = s / (reading.classes if self.mode == "multiclass" else 2)
-            smoothed = t * (1 - s) + even
-            if self.from_logits:
-                masked = (t == 0) & (activation.x == -float("inf"))
-                smoothed = b.xp.where(masked, b.xp.zeros_like(t), smoothed)
-            t = smoothed
+        t = self._smoothed(activation, reading)
         sides = [(t, *_focal(b, q, -activation.log_p, self.focus))]
         if self.mode != "multiclass":
             sides.append((1 - t, *_focal(b, p, -activation.log_q, self.focus)))
         return sides
+
+    def _smoothed(self, activation: Activation, reading: Reading) -> Array:
+        """The target with label smoothing, but where a class is masked by a logit of −inf."""
+        t, s, xp = reading.truth, self.label_smoothing, reading.backend.xp
+        if not s:
+            return t
+        even = s / (reading.classes if self.mode == "multiclass" else 2)
+        smoothed = t * (1 - s) + even
+        if not self.from_logits:
+            return smoothed
+        masked = (t == 0) & (activation.x == -float("inf"))
+        return xp.where(masked, xp.zeros_like(t), smoothed)
 
 
 def _focal(
