@@ -382,3 +382,14 @@ def test_no_array_is_copied(
     t = jnp.zeros((16, *shape[2:]) if labels else shape, target)
     taken = jax.jit(loss.value_and_grad).lower(x, t).compile().memory_analysis()
     assert taken.temp_size_in_bytes < x.nbytes / 5
+
+
+def test_small_tiles_beside_a_large_one(x32: ModuleType) -> None:
+    """Of which none is as much as half a unit in the last place of the sum, but all are more."""
+    pixels, tiles = 1 << 22, 32
+    weight = np.full((1, pixels), 0.49 * 2.0**-6 * tiles / pixels, np.float32)
+    weight[0, : pixels // tiles] = 1.0
+    z = x32.numpy.zeros((1, pixels), np.float32)
+    statistics = DiceLoss("binary").statistics(z, z, weight=x32.numpy.asarray(weight))
+    size = np.asarray(statistics.arrays[-1], np.float64)
+    close(size.item(), weight.sum(dtype=np.float64), rtol=3e-7)

@@ -60,7 +60,8 @@ class EagerKernels(EagerLookUps):
         return torch.mul(x, LOG2_E, out=place).exp2_()
 
     def log_total(self, total: Array) -> Array:
-        return torch.log(total, out=self._fresh(total))
+        # of a total of at least 1; log1p() takes two thirds of the time of log()
+        return torch.sub(total, self.constant(1.0, total), out=self._fresh(total)).log1p_()
 
     def cost_of(self, p: Array) -> Array:
         return torch.log(p, out=self._fresh(p)).neg_()

@@ -112,12 +112,12 @@ def share_of_classes(
     counts are left out.
     """
     xp = backend.xp
-    valid = xp.sum(size, axis=1, keepdims=True) > 0
+    valid = backend.add_classes(size) > 0
     share = xp.where(valid, weights, 0.0)
     if term.absent == "skip":
         share = xp.where(mass > 0, share, 0.0)
     if term.reduction == "mean":
-        divisor = xp.sum(share, axis=1, keepdims=True)
+        divisor = backend.add_classes(share)
         if divisor.shape[0] > 1:
             counted = xp.astype(divisor > 0, share.dtype)
             divisor = divisor * xp.sum(counted, axis=0, keepdims=True)
