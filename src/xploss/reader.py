@@ -70,9 +70,14 @@ class Reader:
         )
         self._sizes: dict[Any, Array] = {}
 
-    @property
+    @lazy
     def _first(self) -> Term:
         return self.terms[0][2]
+
+    @lazy
+    def _ignored(self) -> tuple[int | None, ...]:
+        """The ignore labels of the terms."""
+        return tuple(dict.fromkeys(term.ignore_index for *_, term in self.terms))
 
     @lazy
     def _masked(self) -> bool:
@@ -108,7 +113,7 @@ class Reader:
         fine = self.looking or fine
         readings: dict[int | None, Reading] = {}
         gone: list[Array | None] = []
-        for ignore in dict.fromkeys(t.ignore_index for *_, t in self.terms):
+        for ignore in self._ignored:
             readings[ignore], out = self._reading(x, target, weight, ignore, fine)
             gone.append(out)
         # what no term reads may be anything; what one term leaves out another may need
@@ -168,7 +173,8 @@ class Reader:
         `fine` says whether all values are known to be in range.
         """
         b, xp = self.backend, self.backend.xp
-        out = b.somewhere(values.left_out(b, target, weight, ignore))
+        left_out = weight is not None or ignore is not None
+        out = b.somewhere(values.left_out(b, target, weight, ignore)) if left_out else None
         kept = None
         if weight is not None:
             weight = b.cast(weight, self._dtype)
