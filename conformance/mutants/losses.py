@@ -39,7 +39,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("samples without a valid pixel scored", REGION,
            "share = xp.where(valid, weights, 0.0)", "share = weights + 0.0 * size"),
     Mutant("class weights lost in the divisor of regions", REGION,
-           "divisor = xp.sum(share, axis=1, keepdims=True)",
+           "divisor = backend.add_classes(share)",
            "divisor = xp.sum(xp.astype(share > 0, share.dtype), axis=1, keepdims=True)"),
     Mutant("Dice smoothed twice", OVERLAP, "return 0.5, 0.5, self.smooth / 2",
            "return 0.5, 0.5, self.smooth"),
