@@ -17,7 +17,10 @@ KINDS: list[Any] = [DiceLoss, CrossEntropyLoss, FocalLoss, LovaszLoss]
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", [*KINDS, "sum"])
-def test_half_precision_is_rounded_once(xp: Library, kind: Any, mode: Any, dtype: str) -> None:
+@pytest.mark.parametrize("upstream", [1.0, 0.3])
+def test_half_precision_is_rounded_once(
+    xp: Library, kind: Any, mode: Any, dtype: str, upstream: float
+) -> None:
     if not xp.has(dtype):
         pytest.skip(f"{xp.name} has no {dtype}")
     rng = np.random.default_rng(3)
@@ -26,8 +29,9 @@ def test_half_precision_is_rounded_once(xp: Library, kind: Any, mode: Any, dtype
     t = xp.asarray(rng.integers(0, 3, (2, 450, 450)))
     loss: Loss = DiceLoss(mode) + FocalLoss(mode) if kind == "sum" else kind(mode)
     # scaled, for the slope of one pixel among so many is below what float16 holds
-    wide_value, wide = (1e4 * loss).value_and_grad(xp.asarray(z, "float32"), t)
-    value, gradient = (1e4 * loss).value_and_grad(xp.asarray(z, dtype), t)
+    cot = xp.asarray(np.float32(upstream), "float32")
+    wide_value, wide = (1e4 * loss).value_and_grad(xp.asarray(z, "float32"), t, cotangent=cot)
+    value, gradient = (1e4 * loss).value_and_grad(xp.asarray(z, dtype), t, cotangent=cot)
     xp.assert_like(gradient, z.shape, dtype)
     assert abs(float(value) - float(wide_value)) <= 1e-6 * abs(float(wide_value))
     expected = xp.to_numpy(wide)

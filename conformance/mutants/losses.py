@@ -63,8 +63,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("micro sums of classes that do not count", REGION,
            "xp.sum(s * counted, axis=1, keepdims=True)", "xp.sum(s, axis=1, keepdims=True)"),
     # cross-entropy and focal loss
-    Mutant("class weights lost in the divisor", POINT, "divisor = xp.sum(weights * size)",
-           "divisor = xp.sum(size)"),
+    Mutant("class weights lost in the divisor", POINT, "divisor = backend.add_all(weights * size)",
+           "divisor = backend.add_all(size)"),
     Mutant("mean as a sum", POINT, 'if self.reduction == "mean":', "if False:"),
     Mutant("smoothing over two classes", POINT,
            'even = s / (reading.classes if self.mode == "multiclass" else 2)', "even = s / 2"),

@@ -411,8 +411,12 @@ class Kernels(Histograms):
         """Σ over the last axis."""
         return self.xp.sum(x, axis=-1, dtype=dtype)
 
+    def add_all(self, x: Array) -> Array:
+        """Σ over all axes, 0-d."""
+        return self.xp.sum(x, dtype=x.dtype)
+
     def add_classes(self, x: Array) -> Array:
-        """Σ over the classes, axis 1, which is kept."""
+        """Σ over the classes, axis 1 of 2 or 3, which is kept."""
         return self.xp.sum(x, axis=1, keepdims=True, dtype=x.dtype)
 
     def hinge(self, z: Array, t: Array) -> Array:

@@ -32,7 +32,7 @@ def score_term(
     losses, share, slopes = term.score(tuple(arrays), scorer, bits)
     terms = losses * share
     if term.reduction != "none":
-        value = xp.sum(terms)
+        value = scorer.add_all(terms)
     else:
         if term.classes is not None and terms.shape[1] == arrays[0].shape[1]:
             terms = terms @ xp.permute_dims(_selection(scorer, term, arrays[0]), (1, 0))

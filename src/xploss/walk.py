@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from .reading import Reading
 
 
+UNDERFLOW = 1e-30
+"""Less than any slope of a pixel's loss that counts."""
+
 Measured = tuple[Any, ...]
 """The statistics of one term: arrays with the samples, or 1, as axis 0."""
 
@@ -63,6 +66,22 @@ class Walk(Reader):
         return samples * classes * pixels <= min(limit, KEPT)
 
     @lazy
+    def _wide(self) -> bool:
+        """Whether the gradient's array can hold what tiles compute."""
+        return bool(self.laid.pred.dtype == self._dtype)
+
+    @property
+    def _once(self) -> bool:
+        """Whether the slopes are likely not to differ from those known beforehand by a factor.
+
+        By one, what is rounded to few digits would be rounded twice. Losses are scaled up where
+        gradients would underflow, and where pixels are left out the divisor is another.
+        """
+        if self.laid.weight is not None or self._first.ignore_index is not None:
+            return False
+        return float(self.backend.xp.finfo(self.laid.pred.dtype).smallest_normal) < UNDERFLOW
+
+    @lazy
     def _order(self) -> list[int]:
         """The terms, pointwise ones last: these take p of the truth from the regions' overlap."""
         return sorted(range(len(self.terms)), key=lambda i: self.terms[i][2].pointwise)
@@ -74,9 +93,9 @@ class Walk(Reader):
         the probabilities.
         """
         b, pred, (_, factor, first) = self.backend, self.laid.pred, self.terms[0]
-        if not b.holds or self.small or pred.dtype != self._dtype:
+        if not b.holds or self.small:
             return
-        if len(self.terms) == 1 and first.foreseen:
+        if len(self.terms) == 1 and first.foreseen and (self._wide or self._once):
             samples, classes, pixels = self.laid.sizes
             count = b.xp.full(
                 (1, classes), samples * pixels, dtype=self._accumulator, device=b.device(pred)
@@ -87,7 +106,7 @@ class Walk(Reader):
         by_p = first.mode == "multiclass" or any(t.by_p for *_, t in self.terms)
         whole = any(t.whole for *_, t in self.terms)
         settles = first.from_logits and by_p and not whole
-        if self.memory.ahead is not None or settles or self._noted:
+        if self.memory.ahead is not None or (self._wide and (settles or self._noted)):
             self.memory.room = b.empty_like(pred)
 
     def tile(
@@ -108,7 +127,7 @@ class Walk(Reader):
         b, room = self.backend, self.memory.room
         ahead = None if self.memory.ahead is None else self._near(self.memory.ahead)
         # where the gradient is written, only a softmax may be read that is written last
-        aside = ahead is not None and self._first.mode != "multiclass"
+        aside = ahead is not None and (self._first.mode != "multiclass" or not self._wide)
 
         def measured(block: Block, held: list[Measured] | None) -> list[Measured]:
             own = None if room is None else b.cut(room, block)
@@ -119,7 +138,8 @@ class Walk(Reader):
                 so_far = held[position] if held is not None and term.accumulates else None
                 found[position] = term.measure(activation, readings[term.ignore_index], so_far)
             if own is not None and ahead is not None:
-                self._put(own, self._pulled(activation, readings, [ahead], own))
+                place = own if self._wide else None
+                self._put(own, self._pulled(activation, readings, [ahead], place))
             elif activation.room is not None:
                 # what the second walk is given
                 _ = activation.p
@@ -181,7 +201,10 @@ class Walk(Reader):
         # what is held is used up: another gradient of the same call computes it anew
         room, memory.room = memory.room, None
         if room is not None and memory.ahead is not None:
-            return self._scale(room, slopes[0], memory.ahead)
+            scaled = self._scale(room, slopes[0], memory.ahead)
+            if scaled is not None:
+                return scaled
+            room = None
         near = [self._near(own) for own in slopes]
 
         def pulled(block: Block, place: Array | None) -> Array:
@@ -220,8 +243,10 @@ class Walk(Reader):
         parts = [activation.pull(reading) for reading in used]
         return sum(parts[1:], start=parts[0])
 
-    def _scale(self, room: Array, slopes: tuple[Array, ...], ahead: tuple[Array, ...]) -> Array:
-        """The gradient of `slopes` from that of `ahead`, in its place."""
+    def _scale(
+        self, room: Array, slopes: tuple[Array, ...], ahead: tuple[Array, ...]
+    ) -> Array | None:
+        """The gradient of `slopes` from that of `ahead`, in its place; None if rounded twice."""
         assert self.memory.scorer is not None
         scorer = self.memory.scorer
         xp = scorer.xp
@@ -229,6 +254,8 @@ class Walk(Reader):
         (factor,) = self._near((given / xp.where(known != 0, known, xp.ones_like(known)),))
         if scorer.on_host(given) and float(factor) == 1.0:
             return room
+        if not self._wide:
+            return None
 
         def scaled(block: Block, place: Array | None) -> Array:
             return self.backend.multiply(place, factor, place)

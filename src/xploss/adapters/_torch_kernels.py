@@ -63,6 +63,9 @@ class EagerKernels(EagerLookUps):
         # of a total of at least 1; log1p() takes two thirds of the time of log()
         return torch.sub(total, self.constant(1.0, total), out=self._fresh(total)).log1p_()
 
+    def log1p(self, x: Array) -> Array:
+        return torch.log1p(x, out=self._fresh(x))
+
     def cost_of(self, p: Array) -> Array:
         return torch.log(p, out=self._fresh(p)).neg_()
 

@@ -71,7 +71,7 @@ class JaxBackend(Backend):
         return whole + jnp.sum(x[..., length:], -1, dtype=dtype)
 
     def add_classes(self, x: Array) -> Array:
-        if not _on_host():
+        if not _on_host() or x.ndim < 3:
             return super().add_classes(x)
         # on a CPU, XLA computes a sum anew for each class that it is used for, but not a product
         ones = jnp.ones((x.shape[0], 1, x.shape[1]), x.dtype)

@@ -80,6 +80,9 @@ class NumpyBackend(FlatBackend):
     def statistics(self, *arguments: Any) -> tuple[list[Measured], Dtype]:
         return super().statistics(*arguments)
 
+    def constant(self, values: Any, like: Array) -> Array:
+        return np.asarray(values, like.dtype)
+
     def scored(self, x: Array, like: Array, dtype: Dtype) -> Array:
         return np.asarray(x, dtype)
 
@@ -125,6 +128,9 @@ class NumpyBackend(FlatBackend):
             rest = None if weight is None else weight[..., whole:]
             total += super().sum_pixels(x[..., whole:], rest, dtype)
         return total
+
+    def add_all(self, x: Array) -> Array:
+        return np.add.reduce(x, None)
 
     def add_classes(self, x: Array) -> Array:
         return np.add.reduce(x, 1, keepdims=True)
@@ -201,6 +207,11 @@ class NumpyBackend(FlatBackend):
 
     def multiply(self, x: Array, y: Array, place: Array | None = None) -> Array:
         return np.multiply(x, y, out=place)
+
+    def line(self, slope: Array, x: Array, start: Array) -> Array:
+        out = x * slope
+        out += start
+        return out
 
     def signed(self, t: Array) -> Array:
         out = t + t

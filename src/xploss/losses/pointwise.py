@@ -122,7 +122,7 @@ class PointwiseLoss(Term):
         """Sums per class, (k, C), or over the classes if these need not be told apart."""
         if not self._together(reading):
             return sums
-        return tuple(reading.backend.xp.sum(x, axis=1, keepdims=True, dtype=x.dtype) for x in sums)
+        return tuple(map(reading.backend.add_classes, sums))
 
     def score(
         self, statistics: tuple[Array, ...], backend: Backend, bits: int
@@ -136,7 +136,7 @@ class PointwiseLoss(Term):
             losses = losses + slopes[1] * costs[1]
         share = xp.ones_like(losses)
         if self.reduction == "mean":
-            divisor = xp.sum(weights * size)
+            divisor = backend.add_all(weights * size)
             share = share / xp.where(divisor > 0, divisor, xp.ones_like(divisor))
         return losses, share, slopes
 
