@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from threading import Barrier
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -371,6 +372,22 @@ def test_gradient_buffers_are_not_shared(torch: Any) -> None:
         x.add_(1)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         value.backward()
+
+
+def test_what_autograd_saves_is_not_held_beside(torch: Any) -> None:
+    """Hooks for saved tensors, which may move them elsewhere, decide how long these live."""
+    loss = DiceLoss("multiclass") + LovaszLoss("multilabel", method="histogram")
+    x = torch.randn(1, 4, 300, 400, requires_grad=True)
+    t = torch.randint(0, 4, (1, 300, 400))
+    y = x * 1.0
+    held = ref(y)
+    with torch.autograd.graph.saved_tensors_hooks(lambda a: a.clone(), lambda a: a):
+        value = loss(y, t)
+    del y
+    assert held() is None
+    (found,) = torch.autograd.grad(value, x)
+    _, expected = loss.value_and_grad(x.detach(), t)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
 def test_second_order_of_a_histogram_is_finite(torch: Any) -> None:

@@ -137,3 +137,21 @@ def test_value_and_grad_and_statistics_inside_a_trace(torch: Any, loss: Loss) ->
     x, t = torch.randn(2, 3, 5).double(), torch.randint(0, 3, (2, 5))
     found = torch.compile(both, fullgraph=True, backend="eager")(x, t)
     torch.testing.assert_close(found, both(x, t), rtol=1e-12, atol=1e-16)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.parametrize("mode", ["binary", "multilabel"])
+@pytest.mark.parametrize("dynamic", [None, True])
+def test_few_pixels_and_what_is_left_over(torch: Any, mode: Any, dynamic: bool | None) -> None:
+    """Eight costs share a logarithm: of fewer pixels, and of some more than a multiple."""
+    loss = CrossEntropyLoss(mode)
+    compiled = torch.compile(loss, fullgraph=True, dynamic=dynamic)
+    for pixels in (1000, 1001, 9, 7, 3):
+        x = torch.randn(2, 3, pixels, requires_grad=True)
+        t = torch.rand(2, 3, pixels)
+        value = compiled(x, t)
+        (gradient,) = torch.autograd.grad(value, x)
+        expected, slopes = loss.value_and_grad(x.detach().double(), t.double())
+        torch.testing.assert_close(value.double(), expected, rtol=1e-6, atol=0)
+        torch.testing.assert_close(gradient.double(), slopes, rtol=1e-5, atol=1e-9)

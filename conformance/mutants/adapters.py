@@ -39,8 +39,10 @@ MUTANTS: tuple[Mutant, ...] = (
            "if s.p_line is None:"),
     Mutant("look-ups of a device in the host's memory", EAGER,
            "    look_up_lines = TorchBackend.look_up_lines\n", "", "torch"),
-    Mutant("gradients of few digits rounded twice", "walk.py", "        if not self._wide:\n"
-           "            return None", "        if False:\n            return None", "torch"),
+    Mutant("gradients of few digits rounded twice", "walk.py", "if not (self._wide or (",
+           "if not (True or (", "torch"),
+    Mutant("a small walk beside a large one held", "walk.py", "        self._kept = None\n", "",
+           "torch"),
     Mutant("slope of both sides by one", KERNELS, "scale * (p * (1 - t) - q * t)",
            "scale * (p - q * t)"),
     Mutant("cost of both sides beyond 0 lost", KERNELS, "return self.beyond(z, t) + self.log1p",

@@ -60,15 +60,15 @@ class Problem:
             return
         self.pred = None
         for walk in self.walks:
-            walk.laid.let_go()
+            walk.let_go()
 
     def hold(self, pred: Array, target: Array, weight: Array | None) -> None:
         """Take the same arrays again, if they were let go."""
         if self.pred is not None:
             return
-        self.pred = pred
         for walk in self.walks:
             walk.laid.hold(pred, target, weight)
+        self.pred = pred
 
     def check(self) -> None:
         """Look at all values, where that is asked for, before anything is computed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ class Laid:
     """A call's arrays as (sample, class, pixel), for one way of reading them.
 
     `target` is (N, 1, n) if `labels`, else (N, C, n); `weight` is None or (N, 1|C, n). N is 1
-    if samples are `merged`.
+    if samples are `merged`. The arrays are what `hold` was given last, and None after `let_go`.
     """
 
     backend: Backend
@@ -25,10 +25,10 @@ class Laid:
     class_axis: int | None
     labels: bool
     merged: bool
-    pred: Array = None
-    target: Array = None
-    weight: Array | None = None
-    sizes: tuple[int, int, int] = (0, 0, 0)
+    pred: Array = field(init=False)
+    target: Array = field(init=False)
+    weight: Array | None = field(init=False)
+    sizes: tuple[int, int, int] = field(init=False)
     """N, C and n."""
 
     def hold(self, pred: Array, target: Array, weight: Array | None) -> None:

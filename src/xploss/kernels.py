@@ -167,7 +167,8 @@ class Kernels(Histograms):
     ) -> Array | None:
         """`x` times `one` where a hard target is 1, and times `zero` where it is 0.
 
-        None where that takes as much as its parts. It may be in `place`, which may be x.
+        None where that is not to be had in fewer steps than its parts. It may be in `place`, which
+        may be x.
         """
         return None
 

@@ -325,6 +325,12 @@ class Term(Loss):
         """The class weights, one per class; 0 for a class that does not count."""
         return self.vector(1.0 if self.class_weights is None else self.class_weights, classes, 0.0)
 
+    @property
+    def uniform(self) -> bool:
+        """Whether all classes have the same factor."""
+        given = (getattr(self, name) for name in self.per_class)
+        return self.classes is None and not any(isinstance(values, tuple) for values in given)
+
     @abstractmethod
     def measure(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import frexp
 from typing import TYPE_CHECKING, Any
 
 from . import inputs
@@ -77,7 +78,8 @@ class Walk(Reader):
         By one, what is rounded to few digits would be rounded twice. Losses are scaled up where
         gradients would underflow, and where pixels are left out the divisor is another.
         """
-        if self.laid.weight is not None or self._first.ignore_index is not None:
+        first = self._first
+        if self.laid.weight is not None or first.ignore_index is not None or not first.uniform:
             return False
         return float(self.backend.xp.finfo(self.laid.pred.dtype).smallest_normal) < UNDERFLOW
 
@@ -108,6 +110,11 @@ class Walk(Reader):
         settles = first.from_logits and by_p and not whole
         if self.memory.ahead is not None or (self._wide and (settles or self._noted)):
             self.memory.room = b.empty_like(pred)
+
+    def let_go(self) -> None:
+        """Forget the arrays, and what was read of them."""
+        self.laid.let_go()
+        self._kept = None
 
     def tile(
         self, block: Block, room: Array | None = None, ready: bool = False
@@ -246,7 +253,10 @@ class Walk(Reader):
     def _scale(
         self, room: Array, slopes: tuple[Array, ...], ahead: tuple[Array, ...]
     ) -> Array | None:
-        """The gradient of `slopes` from that of `ahead`, in its place; None if rounded twice."""
+        """The gradient of `slopes` from that of `ahead`, in its place; None if rounded twice.
+
+        What is rounded already may be multiplied by a power of 2.
+        """
         assert self.memory.scorer is not None
         scorer = self.memory.scorer
         xp = scorer.xp
@@ -254,7 +264,7 @@ class Walk(Reader):
         (factor,) = self._near((given / xp.where(known != 0, known, xp.ones_like(known)),))
         if scorer.on_host(given) and float(factor) == 1.0:
             return room
-        if not self._wide:
+        if not (self._wide or (scorer.on_host(given) and frexp(float(factor))[0] == 0.5)):
             return None
 
         def scaled(block: Block, place: Array | None) -> Array:

@@ -84,13 +84,13 @@ class Activation(ABC):
         """Σ w·cost over the pixels of the cost of the truth, (k, C), or (k, 1) of labels."""
         return reading.sum(self.cost_true(reading))
 
-    def sum_of_both(self, reading: Reading, target: Array) -> Array | None:
-        """Σ w·(−t·log p − (1 − t)·log(1 − p)) over the pixels, (k, C), of a sigmoid; else None."""
-        return None
+    def sum_of_both(self, reading: Reading, target: Array) -> Array:
+        """Σ w·(−t·log p − (1 − t)·log(1 − p)) over the pixels, (k, C), of a sigmoid."""
+        raise AttributeError(f"{type(self).__name__} has no cost of two sides")
 
-    def slope_of_both(self, target: Array, scale: Array) -> Array | None:
-        """`scale` times the derivative of the same by the logit of a sigmoid; else None."""
-        return None
+    def slope_of_both(self, target: Array, scale: Array) -> Array:
+        """`scale` times the derivative of −t·log p − (1 − t)·log(1 − p) by the logit."""
+        raise AttributeError(f"{type(self).__name__} has no cost of two sides")
 
     @abstractmethod
     def pull(self, reading: Reading, place: Array | None = None) -> Array:

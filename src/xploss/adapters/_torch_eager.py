@@ -62,7 +62,7 @@ class EagerBackend(EagerKernels):
         place.copy_(x)
 
     def total(self, parts: Sequence[Array], per_sample: bool) -> Array:
-        # one call for all tiles
+        # a call for each tile would take longer than the sums of a small one
         dtype = self.accumulator(parts[0].dtype, parts[0].device)
         if per_sample:
             return torch.stack(list(parts)).sum(0, dtype=dtype)
@@ -146,8 +146,8 @@ class EagerBackend(EagerKernels):
     ) -> Array:
         """The gradient by what `forward` has kept."""
         problem: Problem = state.problem
-        problem.hold(pred, target, weight)
         try:
+            problem.hold(pred, target, weight)
             return problem.gradient(state.slopes, cotangent)
         finally:
             problem.let_go()

@@ -119,9 +119,10 @@ class TorchBackend(Backend):
         return torch.log(whole) + (x - (whole - 1)) / whole
 
     def sum_cost_of_both(self, z: Array, t: Array, bent: Array | None, dtype: Dtype) -> Array:
-        if z.device.type != "cpu":
+        if z.device.type != "cpu" or z.shape[-1] < _GROUP:
             return super().sum_cost_of_both(z, t, bent, dtype)
-        # eight costs share a logarithm; in one loop over eighths, which nothing is stored between
+        # eight costs share a logarithm; in one loop over eighths, which nothing is stored between,
+        # nor is what may be known of the whole
         length = z.shape[-1] // _GROUP
         whole = _GROUP * length
         eighths = (x[..., :whole].unflatten(-1, (_GROUP, length)).unbind(-2) for x in (z, t))

@@ -13,6 +13,7 @@ from ..histograms import ABOVE_ONE, TINY
 from ..kernels import HUGE
 from ._torch_lookups import EagerLookUps
 
+# of what elu() gave, which is what `is_result` says, its derivative asks for the sign only
 _CHOOSE = torch.ops.aten.elu_backward.grad_input
 _PULL_SOFTMAX = torch.ops.aten._softmax_backward_data.out  # noqa: SLF001
 _BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
@@ -62,6 +63,12 @@ class EagerKernels(EagerLookUps):
     def log_total(self, total: Array) -> Array:
         # of a total of at least 1; log1p() takes two thirds of the time of log()
         return torch.sub(total, self.constant(1.0, total), out=self._fresh(total)).log1p_()
+
+    def maximum(self, x: Array, value: float) -> Array:
+        return torch.clamp(x, min=value, out=self._fresh(x))
+
+    def minimum(self, x: Array, value: float) -> Array:
+        return torch.clamp(x, max=value, out=self._fresh(x))
 
     def log1p(self, x: Array) -> Array:
         return torch.log1p(x, out=self._fresh(x))
@@ -165,7 +172,7 @@ class EagerKernels(EagerLookUps):
 
     def log_sides(self, z: Array, bent: Array | None = None) -> tuple[Array, Array]:
         # nothing here is differentiated; on a CPU, where() costs as much as three exponentials
-        cost, _ = self.cost_of_margin(torch.abs(z), bent)
+        cost, _ = self.cost_of_margin(torch.abs(z, out=self._fresh(z)), bent)
         lower, upper = (torch.clamp(x, max=0, out=self._fresh(z)) for x in (z, -z))
         return lower.sub_(cost), upper.sub_(cost)
 
@@ -173,8 +180,8 @@ class EagerKernels(EagerLookUps):
         return torch.gt(z, 0.0, out=self._fresh(z)).sub_(t).mul_(z)
 
     def slope_of_both(self, p: Array, q: Array, t: Array, scale: Array) -> Array:
-        slope = torch.addcmul(p, p, t, value=-1, out=self._fresh(p))
-        return slope.addcmul_(q, t, value=-1).mul_(scale)
+        rest = torch.sub(self.constant(1.0, t), t, out=self._fresh(t))
+        return rest.mul_(p).addcmul_(q, t, value=-1).mul_(scale)
 
     def miss(self, margin: Array, kept: Array | None) -> Array:
         return self.pull_cost(margin, self.constant(1.0, margin), kept)
@@ -222,6 +229,7 @@ class EagerKernels(EagerLookUps):
     def chosen(
         self, x: Array, truth: Array, one: float, zero: float, place: Array | None = None
     ) -> Array | None:
+        # where a target of 1 counts by nothing, or as good as that, the parts are as right
         if not 1e-30 < abs(one) < 1e30:
             return None
         # x times `one` where truth is above 0, else times zero·(truth ± 1), of the sign of `one`

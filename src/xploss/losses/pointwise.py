@@ -58,12 +58,6 @@ class PointwiseLoss(Term):
         return (backend.xp.ones_like(size),)
 
     @property
-    def uniform(self) -> bool:
-        """Whether all classes have the same factor."""
-        given = (getattr(self, name) for name in self.per_class)
-        return self.classes is None and not any(isinstance(values, tuple) for values in given)
-
-    @property
     def foreseen(self) -> bool:
         return not self.maps
 
@@ -93,9 +87,8 @@ class PointwiseLoss(Term):
             sides = map(reading.sum, self._split(cost, reading))
             return *sides, reading.mass, reading.size
         if self._as_one:
-            total = activation.sum_of_both(reading, self._smoothed(activation, reading))
-            if total is not None:
-                return total, reading.size
+            target = self._smoothed(activation, reading)
+            return activation.sum_of_both(reading, target), reading.size
         costs = [share * cost for share, cost, *_ in self._sides(activation, reading)]
         if self.apart:
             return (*map(reading.sum, costs), reading.mass, reading.size)
@@ -149,10 +142,9 @@ class PointwiseLoss(Term):
                 reading.slopes.add(name, scaled if by is None else b.multiply(scaled, by))
             return
         if self._as_one:
-            slope = activation.slope_of_both(self._smoothed(activation, reading), scales[0])
-            if slope is not None:
-                reading.slopes.add("z", slope)
-                return
+            target = self._smoothed(activation, reading)
+            reading.slopes.add("z", activation.slope_of_both(target, scales[0]))
+            return
         sides = zip(("log_p", "log_q"), (1, -1), self._sides(activation, reading), strict=False)
         for (name, sign, (share, _, by_cost, by_q)), scale in zip(
             sides, scales if self.apart else (scales[0], scales[0]), strict=False
@@ -183,8 +175,8 @@ class PointwiseLoss(Term):
 
     @property
     def _as_one(self) -> bool:
-        """Whether the cost of an entry is that of both sides, which one formula gives."""
-        return not (self.apart or self.focus) and self.mode != "multiclass"
+        """Whether the cost of an entry is that of both sides, which a sigmoid gives as one."""
+        return self.from_logits and self.mode != "multiclass" and not (self.apart or self.focus)
 
     def _by_truth(self, activation: Activation, reading: Reading) -> bool:
         return not self.label_smoothing and activation.has_truth(reading)
