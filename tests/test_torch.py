@@ -505,3 +505,19 @@ def test_nothing_of_a_device_is_looked_at(torch: Any, loss: Loss, weighted: bool
     (gradient,) = torch.autograd.grad(value.sum(), x)
     assert value.device.type == gradient.device.type == "meta"
     assert (value.dtype, gradient.shape) == (torch.float32, x.shape)
+
+
+@pytest.mark.parametrize("mode", ["binary", "multiclass"])
+@pytest.mark.parametrize("method", ["sort", "histogram"])
+def test_nothing_of_many_pixels_of_a_device_is_looked_at(
+    torch: Any, mode: Any, method: Any
+) -> None:
+    """So many that a histogram is not computed by sorting."""
+    shape = (2, 3, 600, 700)
+    x = torch.empty(shape, device="meta", requires_grad=True)
+    given = shape if mode == "binary" else (2, 600, 700)
+    t = torch.empty(given, device="meta", dtype=torch.int64)
+    value = LovaszLoss(mode, method=method)(x, t)
+    (gradient,) = torch.autograd.grad(value, x)
+    assert value.device.type == gradient.device.type == "meta"
+    assert (value.dtype, gradient.shape) == (torch.float32, x.shape)
