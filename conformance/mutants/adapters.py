@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from conformance.mutants.mutant import Mutant
 
-SIGMOID = "activations/sigmoid.py"
 KERNELS, NUMPY, FLAT = "kernels.py", "adapters/numpy.py", "adapters/_flat.py"
 EAGER, TILES = "adapters/_torch_eager.py", "adapters/_torch_kernels.py"
 FEW = "adapters/_torch_small.py"
@@ -34,9 +33,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("soft targets taken for a line of slopes", "losses/region.py",
            "if reading.dense is not None and reading.hard and", "if reading.dense is not None and"),
     Mutant("lines of slopes not added", "reading.py", "start + self.p_line[0]", "start"),
-    Mutant("slopes beside a line lost", SIGMOID,
-           "if s.p_line is None or s.p is not None or s.p_class is not None:",
-           "if s.p_line is None:"),
+    Mutant("slopes beside a line lost", "reading.py",
+           "self.p_line if self.p is None and self.p_class is None else None", "self.p_line"),
     Mutant("look-ups of a device in the host's memory", EAGER,
            "    look_up_lines = TorchBackend.look_up_lines\n", "", "torch"),
     Mutant("gradients of few digits rounded twice", "walk.py", "if not (self._wide or (",

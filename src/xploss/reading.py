@@ -44,6 +44,11 @@ class Slopes:
         """Whether there is a slope by p of each entry."""
         return self.p is not None or self.p_class is not None or self.p_line is not None
 
+    @property
+    def only_line(self) -> tuple[Array, Array] | None:
+        """`p_line`, if there is no other slope by p of each entry."""
+        return self.p_line if self.p is None and self.p_class is None else None
+
     def add(self, name: str, slope: Array) -> None:
         """Add a term's derivative to the sum of that name."""
         held = getattr(self, name)

@@ -106,8 +106,8 @@ class MarginSigmoid(Sigmoid):
     def _times_slope(self, right: Array, reading: Reading) -> Array | None:
         """(g + s·g')·r, in the place of r; None for 0."""
         s, b = reading.slopes, self.backend
-        if s.p_line is not None and s.p is None and s.p_class is None and s.p_true is None:
-            start, rise = s.p_line
+        if s.only_line is not None and s.p_true is None:
+            start, rise = s.only_line
             return b.times_line(right, rise, reading.truth, start, right)
         slope = reading.slope_by_p
         if s.p_true is not None:

@@ -130,10 +130,11 @@ class Sigmoid(Activation):
     def _pull_p(self, reading: Reading, place: Array | None) -> Array:
         """The part of the slopes by p."""
         s, b = reading.slopes, self.backend
-        if s.p_line is None or s.p is not None or s.p_class is not None:
+        if s.only_line is None:
             return b.sigmoid_pull(self.x, reading.slope_by_p, self._kept, place)
+        start, rise = s.only_line
         pulled = b.sigmoid_pull(self.x, None, self._kept, place)
-        return b.times_line(pulled, s.p_line[1], reading.truth, s.p_line[0], pulled)
+        return b.times_line(pulled, rise, reading.truth, start, pulled)
 
     def _pull_true(self, reading: Reading, place: Array | None) -> Array:
         """The part of the slopes by the truth."""
