@@ -194,6 +194,20 @@ def test_func_grad(torch: Any, loss: Loss) -> None:
     )
 
 
+@pytest.mark.parametrize("count", [60, 1 << 16])
+def test_plain_tensors_within_a_transformation(torch: Any, count: int) -> None:
+    """What func.grad() and vmap() do not differentiate or batch keeps its own graph."""
+    loss, t = DiceLoss("binary"), (torch.arange(count) % 3 == 0)[None]
+    x = torch.linspace(-2, 2, count)[None].requires_grad_()
+    expected = loss(x, t)
+    (slope,) = torch.autograd.grad(expected, x)
+    found = torch.func.grad(lambda w: w * loss(x, t))(torch.tensor(3.0))
+    torch.testing.assert_close(found, expected)
+    values = torch.vmap(lambda w: w * loss(x, t))(torch.tensor([1.0, 3.0]))
+    torch.testing.assert_close(values, torch.stack([expected, 3 * expected]))
+    torch.testing.assert_close(torch.autograd.grad(values.sum(), x), (4 * slope,))
+
+
 @pytest.mark.parametrize("loss", FEW, ids=repr)
 def test_vmap(torch: Any, loss: Loss) -> None:
     """Over predictions and targets, over predictions alone, and of the gradient."""

@@ -22,11 +22,14 @@ TAKEN = [
 
 @pytest.fixture(autouse=True)
 def fresh(torch: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    from xploss import plan
     from xploss.adapters import _torch_op
 
     monkeypatch.setattr(_torch_op, "LEAST", 1)
     torch.compiler.reset()
+    plan._kept.cache_clear()
     yield
+    plan._kept.cache_clear()
     torch.compiler.reset()
 
 

@@ -32,6 +32,11 @@ class Backend(Kernels):
     holds: ClassVar[bool] = False
     """Whether the gradient's array may hold the probabilities until they are pulled."""
 
+    @property
+    def eager(self) -> bool:
+        """Whether the arrays of a call are at hand, and nothing is compiled of it."""
+        return self.keeps_tiles and not self.traces
+
     # walks
 
     def tile_limit(self, x: Array, size: int, accumulates: bool, entrywise: bool) -> int:
@@ -80,6 +85,8 @@ class Backend(Kernels):
             rows: list[list[Measured]] = []
             for block in blocks:
                 rows.append(measure(block, rows[-1] if rows else None))
+            if len(rows) == 1:
+                return [self._alone(*each) for each in zip(rows[0], terms, strict=True)]
             return [
                 self.united(parts[-1])
                 if term.accumulates
@@ -89,13 +96,19 @@ class Backend(Kernels):
 
         stacked = any(term.per_sample for term in terms)
         runs = list(grid.by_samples()) if stacked else grid.runs()
+        if len(runs) == 1:
+            return run(runs[0])
         found: list[list[Measured]] = self.map(run, runs, grid.workers)
-        if len(found) == 1:
-            return found[0]
         return [
             tuple(self._joined(c, term) for c in zip(*parts, strict=True))
             for term, parts in zip(terms, zip(*found, strict=True), strict=True)
         ]
+
+    def _alone(self, part: Measured, term: Term) -> Measured:
+        """The statistics of a run of one block, from those of the block."""
+        if term.accumulates:
+            return self.united(part)
+        return part if term.per_sample else tuple(map(self.add_samples, part))
 
     def _joined(self, parts: Sequence[Array], term: Term) -> Array:
         if term.per_sample:

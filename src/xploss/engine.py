@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import inputs, values
-from .reader import Memory
+from .plan import plan
 from .scoring import add_values, scale_slopes, score_term
 from .walk import Measured, Walk
 
@@ -14,14 +14,13 @@ if TYPE_CHECKING:
 
     from ._xp import Array
     from .backend import Backend
-    from .loss import Loss, Term
+    from .loss import Loss
 
 
 class Problem:
     """A loss and the arrays of one call, checked and laid out.
 
-    With `adding`, the statistics are to be added to others, so that no term may take a way of
-    its own for few pixels.
+    With `adding`, the statistics are to be added to others.
     """
 
     def __init__(
@@ -35,24 +34,12 @@ class Problem:
         adding: bool = False,
     ) -> None:
         self.backend, self.loss, self.pred = backend, loss, pred
-        self.terms: list[tuple[float, Term]] = []
-        walks: dict[tuple[str, bool, int], Walk] = {}
+        planned = plan(backend, loss, pred, target, weight, adding)
+        self.terms, self.dtype = planned.terms, planned.dtype
         looking = values.are_checked(backend, pred, target, weight)
-        # a compiler computes in the same loop what it adds along one axis, not along two
-        merged = backend.traces and not any(t.per_sample or t.maps for _, t in loss.terms)
-        for index, (factor, term) in enumerate(loss.terms):
-            key = (term.mode, term.from_logits, term.class_axis)
-            if key not in walks:
-                laid = inputs.lay_out(backend, term, pred, target, weight, merged)
-                walks[key] = Walk(backend, laid, [], looking, adding, Memory())
-            walk = walks[key]
-            inputs.check_term(term, walk.laid)
-            samples, _, pixels = walk.laid.sizes
-            used = term if adding else term.for_size(pixels * (1 if term.per_sample else samples))
-            walk.terms.append((index, factor, used))
-            self.terms.append((factor, used))
-        self.walks = list(walks.values())
-        self.dtype = backend.compute_dtype(pred.dtype)
+        self.walks = [Walk(part, looking) for part in planned.parts]
+        for walk in self.walks:
+            walk.laid.hold(pred, target, weight)
 
     def let_go(self) -> None:
         """Forget the arrays of the call, unless they are `small`, but what was found of them."""
@@ -83,7 +70,7 @@ class Problem:
 
     def check_statistics(self, statistics: Sequence[Measured]) -> None:
         """Raise unless `statistics` fit the samples and classes of the call."""
-        samples, classes, _ = self.walks[0].laid.sizes
+        samples, classes, _ = self.walks[0].part.layout.sizes
         for (_, term), part in zip(self.terms, statistics, strict=True):
             expected = (samples if term.per_sample else 1, classes)
             for array in part:
@@ -105,7 +92,7 @@ class Problem:
         for walk in self.walks:
             if ahead:
                 walk.hold()
-            for (index, *_), part in zip(walk.terms, walk.measure(), strict=True):
+            for (index, *_), part in zip(walk.part.terms, walk.measure(), strict=True):
                 found[index] = part
         return [found[index] for index in range(len(found))]
 
@@ -119,7 +106,7 @@ class Problem:
         slopes = [scored.slopes for scored in scores]
         parts = [scored.value for scored in scores]
         for walk in self.walks:
-            for position, (index, _, term) in enumerate(walk.terms):
+            for position, (index, _, term) in enumerate(walk.part.terms):
                 if term.maps:
                     parts[index] = walk.maps(position, slopes[index])
         return b.scored(add_values(self.loss, parts), self.pred, self.dtype), slopes
@@ -129,10 +116,10 @@ class Problem:
         b, total = self.backend, None
         for walk in self.walks:
             own, maps = [], []
-            for index, _, term in walk.terms:
+            for index, _, term in walk.part.terms:
                 own.append(scale_slopes(b, term, slopes[index], cotangent))
                 maps.append(walk.lay_cotangent(term, cotangent) if term.maps else None)
-            part = inputs.restore(b, walk.pull(own, maps), walk.laid)
+            part = inputs.restore(b, walk.pull(own, maps), walk.part.layout)
             total = part if total is None else total + part
         return total
 

@@ -2,105 +2,118 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from ._xp import Array
+    from ._xp import Array, Dtype
     from .backend import Backend
     from .loss import Term
 
 
-@dataclass
-class Laid:
-    """A call's arrays as (sample, class, pixel), for one way of reading them.
+class Facts(NamedTuple):
+    """What is known of an array before it is looked at."""
 
-    `target` is (N, 1, n) if `labels`, else (N, C, n); `weight` is None or (N, 1|C, n). N is 1
-    if samples are `merged`. The arrays are what `hold` was given last, and None after `let_go`.
-    """
+    shape: tuple[int, ...]
+    dtype: Dtype
 
-    backend: Backend
+
+@dataclass(frozen=True)
+class Layout:
+    """How a call's arrays are laid out as (sample, class, pixel), for one way of reading them."""
+
     shape: tuple[int, ...]
     """That of `pred` as it was passed."""
     class_axis: int | None
     labels: bool
+    """Whether the target holds class labels rather than one number per class."""
     merged: bool
-    pred: Array = field(init=False)
-    target: Array = field(init=False)
-    weight: Array | None = field(init=False)
-    sizes: tuple[int, int, int] = field(init=False)
+    """Whether samples are laid out as one."""
+    sizes: tuple[int, int, int]
     """N, C and n."""
+
+    def planes(self, backend: Backend, x: Array) -> Array:
+        """An array of the call as (N, C or 1, n)."""
+        if self.merged:
+            return backend.reshape(x, (1, 1, -1))
+        return planes(backend, x, self.class_axis, len(self.shape))
+
+
+@dataclass
+class Laid:
+    """A call's arrays in their layout; None after `let_go`.
+
+    `target` is (N, 1, n) if it holds labels, else (N, C, n); `weight` is None or (N, 1|C, n).
+    """
+
+    backend: Backend
+    layout: Layout
+    pred: Array = None
+    target: Array = None
+    weight: Array | None = None
 
     def hold(self, pred: Array, target: Array, weight: Array | None) -> None:
         """Lay out arrays that have been checked."""
-        self.pred = self._planes(pred)
-        self.target = self._planes(self.backend.widened(target))
-        self.weight = None if weight is None else self._planes(weight)
-        samples, classes, pixels = self.pred.shape
-        self.sizes = samples, classes, pixels
+        b, layout = self.backend, self.layout
+        self.pred = layout.planes(b, pred)
+        self.target = layout.planes(b, b.widened(target))
+        self.weight = None if weight is None else layout.planes(b, weight)
 
     def let_go(self) -> None:
         """Forget the arrays, and nothing else."""
         self.pred = self.target = self.weight = None
 
-    def _planes(self, x: Array) -> Array:
-        if self.merged:
-            return self.backend.reshape(x, (1, 1, -1))
-        return planes(self.backend, x, self.class_axis, len(self.shape))
-
 
 def lay_out(
-    backend: Backend,
-    term: Term,
-    pred: Array,
-    target: Array,
-    weight: Array | None,
-    merged: bool,
-) -> Laid:
-    """Check all static facts of a call, and lay its arrays out.
+    backend: Backend, term: Term, pred: Facts, target: Facts, weight: Facts | None, merged: bool
+) -> Layout:
+    """Check the shapes and dtypes of a call, and tell how its arrays are laid out.
 
     With `merged`, the samples of a binary `pred` are laid out as one.
     """
-    _check_arrays(backend, pred, target, weight)
-    shape = tuple(pred.shape)
+    _check_pred_dtype(backend, pred)
+    shape = pred.shape
     axis = _class_axis(term, shape)
     if 0 in shape:
         raise ValueError(
             f"pred has shape {shape}: a loss over an empty batch is undefined; "
             "skip the batch, or pass at least one sample and one pixel"
         )
-    labels = _target_is_labels(term, shape, tuple(target.shape), axis)
-    _check_target_dtype(backend, term, target, labels)
+    labels = _target_is_labels(term, shape, target.shape, axis)
+    _check_target_dtype(backend, target, labels)
     if weight is not None:
         _check_weight(backend, term, shape, weight, axis)
-    laid = Laid(backend, shape, axis, labels, merged and axis is None)
-    laid.hold(pred, target, weight)
-    return laid
+    merged = merged and axis is None
+    samples, pixels = shape[0], prod(_without(shape, axis)[1:])
+    classes = 1 if axis is None else shape[axis]
+    sizes = (1, 1, samples * pixels) if merged else (samples, classes, pixels)
+    return Layout(shape, axis, labels, merged, sizes)
 
 
-def check_term(term: Term, laid: Laid) -> None:
+def check_term(term: Term, layout: Layout) -> None:
     """Check what a term's own parameters ask of a call."""
-    term.check_classes(laid.sizes[1])
-    if term.mode == "multiclass" and not laid.labels and term.ignore_index is not None:
+    term.check_classes(layout.sizes[1])
+    if term.mode == "multiclass" and not layout.labels and term.ignore_index is not None:
         raise ValueError(
             f"ignore_index is {term.ignore_index} and target is dense, in the shape of pred "
-            f'{laid.shape}: a dense target of mode "multiclass" holds no labels; pass labels of '
-            f"shape {_without(laid.shape, laid.class_axis)}, or leave pixels out by weight=0"
+            f'{layout.shape}: a dense target of mode "multiclass" holds no labels; pass labels of '
+            f"shape {_without(layout.shape, layout.class_axis)}, or leave pixels out by weight=0"
         )
 
 
-def restore(backend: Backend, planes: Array, laid: Laid) -> Array:
+def restore(backend: Backend, planes: Array, layout: Layout) -> Array:
     """Planes (N, C, n), or those of some classes, in the layout of `pred`."""
-    xp, shape, axis = backend.xp, laid.shape, laid.class_axis
+    xp, shape, axis = backend.xp, layout.shape, layout.class_axis
     if axis is None:
         return backend.reshape(planes, shape)
     planes = backend.reshape(planes, (shape[0], planes.shape[1], *_without(shape, axis)[1:]))
     return planes if axis == 1 else xp.moveaxis(planes, 1, axis)
 
 
-def restore_map(backend: Backend, plane: Array, laid: Laid) -> Array:
+def restore_map(backend: Backend, plane: Array, layout: Layout) -> Array:
     """A plane (N, 1, n) as a map of pixels, (N, *S)."""
-    return backend.reshape(plane, _without(laid.shape, laid.class_axis))
+    return backend.reshape(plane, _without(layout.shape, layout.class_axis))
 
 
 def planes(backend: Backend, x: Array, axis: int | None, ndim: int | None = None) -> Array:
@@ -113,7 +126,8 @@ def planes(backend: Backend, x: Array, axis: int | None, ndim: int | None = None
     return backend.reshape(x, (shape[0], shape[axis], -1))
 
 
-def _check_arrays(backend: Backend, pred: Array, target: Array, weight: Array | None) -> None:
+def check_arrays(backend: Backend, pred: Array, target: Array, weight: Array | None) -> None:
+    """Check that the arrays of a call are of one library and device, and ask for no gradient."""
     device = backend.device(pred)
     for name, x in (("target", target), ("weight", weight)):
         if x is None and name == "weight":
@@ -129,6 +143,9 @@ def _check_arrays(backend: Backend, pred: Array, target: Array, weight: Array | 
                 f"device; move {name} to {device}"
             )
         backend.refuse_gradient(name, x)
+
+
+def _check_pred_dtype(backend: Backend, pred: Facts) -> None:
     if not backend.isdtype(pred, "real floating") or backend.xp.finfo(pred.dtype).bits > 64:
         raise TypeError(
             f"pred has dtype {pred.dtype}; expected a floating dtype of at most 64 bits; "
@@ -210,33 +227,32 @@ def _target_is_labels(
     )
 
 
-def _check_target_dtype(backend: Backend, term: Term, target: Array, labels: bool) -> None:
+def _check_target_dtype(backend: Backend, target: Facts, labels: bool) -> None:
     if backend.isdtype(target, ("bool", "integral")):
         return
     if labels or not backend.isdtype(target, "real floating"):
         kind = "labels of an integer or bool dtype" if labels else "an integer, bool or float dtype"
         raise TypeError(
-            f"target has shape {tuple(target.shape)} and dtype {target.dtype}; expected {kind}; "
+            f"target has shape {target.shape} and dtype {target.dtype}; expected {kind}; "
             "convert the target, for example to int64"
         )
 
 
 def _check_weight(
-    backend: Backend, term: Term, shape: tuple[int, ...], weight: Array, axis: int | None
+    backend: Backend, term: Term, shape: tuple[int, ...], weight: Facts, axis: int | None
 ) -> None:
     if not backend.isdtype(weight, ("bool", "real floating")):
         raise TypeError(
             f"weight has dtype {weight.dtype}; expected a floating or bool dtype; "
             "convert it, for example to float32"
         )
-    given = tuple(weight.shape)
     if axis is None:
         expected = _binary_shapes(term, shape)
     else:
         expected = [_without(shape, axis), _singleton(shape, axis), shape]
-    if given not in expected:
+    if weight.shape not in expected:
         raise ValueError(
-            f"weight has shape {given} and pred {shape}; expected weight of shape "
+            f"weight has shape {weight.shape} and pred {shape}; expected weight of shape "
             f"{' or '.join(map(str, expected))}; numbers per class are class_weights of the loss; "
             "nothing is broadcast"
         )

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class lazy(Generic[T]):  # noqa: N801 - used as a decorator, like property
-    """Like functools.cached_property, without a lock: for objects that one thread owns."""
+    """Like functools.cached_property, without a lock: two threads may both compute it."""
 
     def __init__(self, function: Callable[[Any], T]) -> None:
         self.function = function

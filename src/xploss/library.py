@@ -79,3 +79,7 @@ class Library:
     def constant(self, values: Any, like: Array) -> Array:
         """Numbers as an array beside `like`, of its dtype."""
         return self.xp.asarray(values, dtype=like.dtype, device=self.device(like))
+
+    def full(self, shape: tuple[int, ...], value: float, dtype: Dtype, like: Array) -> Array:
+        """One number in every place, beside `like`."""
+        return self.xp.full(shape, value, dtype=dtype, device=self.device(like))

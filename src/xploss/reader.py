@@ -14,9 +14,9 @@ from .tiles import Block
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ._xp import Array
+    from ._xp import Array, Dtype
     from .backend import Backend
-    from .loss import Term
+    from .plan import Part
 
 MODEST = 1e15
 """Logits up to it have finite costs and slopes in float32, and with factors of up to 1e20."""
@@ -46,63 +46,39 @@ class Memory:
 class Reader:
     """Reads the tiles of the terms that share an activation."""
 
-    backend: Backend
-    laid: inputs.Laid
-    terms: list[tuple[int, float, Term]]
+    part: Part
     looking: bool
     """Whether the values of the tiles are looked at."""
-    adding: bool
-    """Whether the statistics are to be added to others."""
-    memory: Memory
     _soft: bool = False
     """Whether a target between 0 and 1 has been found."""
     _wild: bool = False
     """Whether a prediction that is left out may be anything."""
 
     def __post_init__(self) -> None:
-        b, laid = self.backend, self.laid
-        self._dtype = b.compute_dtype(laid.pred.dtype)
-        self._accumulator = b.accumulator(self._dtype, b.device(laid.pred))
-        self._float_target = b.isdtype(laid.target, "real floating")
-        self._bool_target = b.isdtype(laid.target, "bool")
-        self._weighted = laid.weight is not None and (
-            laid.weight.shape[1] > 1 or not b.isdtype(laid.weight, "bool")
-        )
+        part = self.part
+        self.backend, self.dtype = part.backend, part.dtype
+        self.laid = inputs.Laid(part.backend, part.layout)
+        # not as defaults, whose factories torch.compile cannot trace
+        self.memory = Memory()
         self._sizes: dict[Any, Array] = {}
 
     @lazy
-    def _first(self) -> Term:
-        return self.terms[0][2]
+    def accumulator(self) -> Dtype:
+        """The dtype of the sums over tiles."""
+        return self.backend.accumulator(self.dtype, self.backend.device(self.laid.pred))
 
     @lazy
-    def _ignored(self) -> tuple[int | None, ...]:
-        """The ignore labels of the terms."""
-        return tuple(dict.fromkeys(term.ignore_index for *_, term in self.terms))
-
-    @lazy
-    def _masked(self) -> bool:
-        """Whether the integers of a dense target are looked at once the ignored ones are 0."""
-        dense = not (self.laid.labels or self._float_target or self._bool_target)
-        ignoring = all(term.ignore_index is not None for *_, term in self.terms)
-        return dense and ignoring and self.laid.weight is None
-
-    @lazy
-    def _noted(self) -> bool:
-        """Whether the gradient's array is for the notes of the only term."""
-        return len(self.terms) == 1 and self._first.takes_notes
-
-    @lazy
-    def _by_margin(self) -> bool:
-        """Whether a hard target's margins are better than the logits to begin from."""
-        several = len(self.terms) > 1 and any(term.pointwise for *_, term in self.terms)
-        return self.backend.one_exponential and several and self._first.mode != "multiclass"
+    def weighted(self) -> bool:
+        """Whether weights other than 0 and 1 may occur, or those of each class."""
+        weight = self.laid.weight
+        return weight is not None and (weight.shape[1] > 1 or self.part.float_weight)
 
     def read(
         self, block: Block, room: Array | None, ready: bool
     ) -> tuple[Activation, dict[int | None, Reading]]:
         """The activation of a block, and its target for each ignore label of the terms."""
         b, laid = self.backend, self.laid
-        x = b.contiguous(b.cast(b.cut(laid.pred, block), self._dtype))
+        x = b.contiguous(b.cast(b.cut(laid.pred, block), self.dtype))
         target = b.cut(laid.target, block)
         weight = None if laid.weight is None else b.cut(laid.weight, block)
         fine = self.memory.trusted
@@ -113,7 +89,7 @@ class Reader:
         fine = self.looking or fine
         readings: dict[int | None, Reading] = {}
         gone: list[Array | None] = []
-        for ignore in self._ignored:
+        for ignore in self.part.ignored:
             readings[ignore], out = self._reading(x, target, weight, ignore, fine)
             gone.append(out)
         # what no term reads may be anything; what one term leaves out another may need
@@ -125,28 +101,30 @@ class Reader:
     def _activation(
         self, x: Array, room: Array | None, ready: bool, readings: Sequence[Reading]
     ) -> Activation:
-        if not self._first.from_logits:
+        part = self.part
+        if not part.first.from_logits:
             return Probability(self.backend, x)
-        if self._by_margin and len(readings) == 1 and readings[0].hard:
+        if part.by_margin and len(readings) == 1 and readings[0].hard:
             return MarginSigmoid(self.backend, x, room, ready, truth=readings[0].truth)
-        kind = Softmax if self._first.mode == "multiclass" else Sigmoid
-        if self._noted:
+        kind = Sigmoid if part.entrywise else Softmax
+        if part.noted:
             return kind(self.backend, x, None, ready, room)
         return kind(self.backend, x, room, ready)
 
     def _in_range(self, x: Array, target: Array, weight: Array | None) -> bool:
         """Whether all values of a tile have a meaning; False also where one is left out."""
-        b, top = self.backend, self.laid.sizes[1] - 1 if self.laid.labels else 1
-        if weight is not None and b.isdtype(weight, "real floating"):
+        b, part = self.backend, self.part
+        top = part.layout.sizes[1] - 1 if part.layout.labels else 1
+        if weight is not None and part.float_weight:
             low, high = b.extent(weight)
             if not (low >= 0 and high < float("inf")):
                 return False
         # the look for targets other than 0 and 1 is a look for those out of range
-        if not (self._bool_target and top >= 1) and not self._float_target and not self._masked:
+        if not (part.bool_target and top >= 1) and not part.float_target and not part.masked:
             low, high = b.extent(target)
             if not (low >= 0 and high <= top):
                 return False
-        if self._first.from_logits:
+        if part.first.from_logits:
             return True
         low, high = b.extent(x)
         return low >= 0 and high <= 1
@@ -156,10 +134,10 @@ class Reader:
         if self.memory.modest:
             return True
         # where all pixels are sorted, any of them has a share in how sums are rounded
-        b, harmless, sorts = self.backend, False, any(term.whole for *_, term in self.terms)
+        b, harmless, sorts = self.backend, False, self.part.whole
         if b.concrete(x) and b.on_host(x) and not sorts:
             low, high = b.extent(x)
-            least, most = (-MODEST, MODEST) if self._first.from_logits else (0.0, 1.0)
+            least, most = (-MODEST, MODEST) if self.part.first.from_logits else (0.0, 1.0)
             harmless = low >= least and high <= most
         if not harmless:
             self._wild = True
@@ -177,28 +155,28 @@ class Reader:
         out = b.somewhere(values.left_out(b, target, weight, ignore)) if left_out else None
         kept = None
         if weight is not None:
-            weight = b.cast(weight, self._dtype)
+            weight = b.cast(weight, self.dtype)
             if out is not None and ignore is not None:
                 weight = xp.where(out, xp.zeros_like(weight), weight)
         elif out is not None:
-            weight = kept = b.numbers(~out, self._dtype)
-        if self._first.mode == "multiclass" and out is not None and out.shape[1] > 1:
+            weight = kept = b.numbers(~out, self.dtype)
+        if out is not None and out.shape[1] > 1 and not self.part.entrywise:
             out = xp.all(out, axis=1, keepdims=True)
         labels, dense = self._target(target, out, kept, ignore, x.shape[1], fine)
         reading = Reading(
             backend=b,
             classes=x.shape[1],
-            dtype=self._dtype,
-            accumulator=self._accumulator,
+            dtype=self.dtype,
+            accumulator=self.accumulator,
             labels=labels,
             dense=dense,
             weight=weight,
-            weighted=self._weighted,
+            weighted=self.weighted,
             known=fine and out is None,
-            adding=self.adding,
+            adding=self.part.adding,
             hard=dense is None or self._is_hard(dense),
             slopes=Slopes(),
-            sizes=self._sizes if b.keeps_tiles and not b.traces else None,
+            sizes=self._sizes if b.eager else None,
             memory={},
             whole=self.memory.whole if b.keeps_tiles else {},
         )
@@ -219,20 +197,20 @@ class Reader:
         """
         b, xp = self.backend, self.backend.xp
         labels, dense = None, None
-        if self.laid.labels:
+        if self.part.layout.labels:
             labels = b.cast(target, b.index_dtype())
             # of other labels than those of classes none is counted
             named = kept is None or (ignore is not None and 0 <= ignore < classes)
             if out is not None and named and out.shape[1] == 1:
                 labels = xp.where(out, -xp.ones_like(labels), labels)
-            if self._first.mode == "multilabel":
-                labels, dense = None, b.one_hot(labels, classes, self._dtype)
+            if self.part.first.mode == "multilabel":
+                labels, dense = None, b.one_hot(labels, classes, self.dtype)
                 # a label of no class has no one
                 out = out if kept is None else None
         else:
-            exact = fine or self._bool_target or self._float_target
-            dense = b.numbers(target if exact else b.equals(target, 1), self._dtype)
-            if kept is not None and not self._float_target:
+            exact = fine or self.part.bool_target or self.part.float_target
+            dense = b.numbers(target if exact else b.equals(target, 1), self.dtype)
+            if kept is not None and not self.part.float_target:
                 dense, out = b.multiply(dense, kept), None
         if dense is not None and out is not None:
             dense = xp.where(out, xp.zeros_like(dense), dense)
@@ -240,11 +218,11 @@ class Reader:
 
     def _is_hard(self, dense: Array) -> bool:
         """Whether every target of a tile is 0 or 1; if not, it is looked whether it is in range."""
-        if self._masked and self.looking and not self.memory.trusted:
+        if self.part.masked and self.looking and not self.memory.trusted:
             low, high = self.backend.extent(dense)
             if not (low >= 0 and high <= 1):
                 self.check()
-        if not self._float_target or self.memory.hard:
+        if not self.part.float_target or self.memory.hard:
             return True
         if self.backend.is_hard(dense):
             return True
@@ -257,13 +235,13 @@ class Reader:
 
     def check(self) -> None:
         """Raise for a value without a meaning."""
-        for *_, term in self.terms:
+        for *_, term in self.part.terms:
             values.check(self.backend, term, self.laid)
 
     def conclude(self) -> None:
         """Remember what all tiles were found to be."""
         if self.looking and not self.memory.trusted:
-            if self._soft and any(term.hard_targets for *_, term in self.terms):
+            if self._soft and any(term.hard_targets for *_, term in self.part.terms):
                 self.check()
             self.memory.trusted = True
             self.memory.hard = not self._soft

@@ -167,8 +167,7 @@ class Reading:
             key, sizes = (shape, given.shape[-1]), self.sizes
             if sizes is not None and key in sizes:
                 return sizes[key]
-            device = self.backend.device(given)
-            size = xp.full(shape, key[1], dtype=self.accumulator, device=device)
+            size = self.backend.full(shape, key[1], self.accumulator, given)
             if sizes is not None:
                 sizes[key] = size
             return size

@@ -26,7 +26,7 @@ def score_term(
     backend: Backend, factor: float, term: Term, statistics: Measured, dtype: Dtype
 ) -> Scored:
     """The part of one term in a weighted sum; `dtype` is that of the value."""
-    bits = backend.xp.finfo(dtype).bits
+    bits = 64 if dtype == backend.xp.float64 else 32
     scorer, arrays = backend.scoring(statistics)
     xp = scorer.xp
     losses, share, slopes = term.score(tuple(arrays), scorer, bits)

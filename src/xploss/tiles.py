@@ -54,7 +54,7 @@ class Grid:
 
     def by_samples(self) -> Sequence[Sequence[Block]]:
         """The blocks of each range of samples."""
-        if self.elements is None:
+        if self.elements is None or self.samples * self.classes * self.pixels <= self.elements:
             return [[Block(0, self.samples, 0, self.pixels)]]
         return _cover(self.samples, self.pixels, *self.step)
 
@@ -64,6 +64,8 @@ class Grid:
     def runs(self) -> Sequence[Sequence[Block]]:
         """The blocks in runs of about equal length, one per worker."""
         blocks = list(self)
+        if self.workers == 1:
+            return [blocks]
         count = min(self.workers, len(blocks))
         ends = [len(blocks) * i // count for i in range(count + 1)]
         return [blocks[a:b] for a, b in pairwise(ends)]

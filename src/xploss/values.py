@@ -55,8 +55,9 @@ def _checking(when: str) -> Iterator[None]:
 
 def are_checked(backend: Backend, pred: Array, *others: Array | None) -> bool:
     """Whether this call looks at values: eager, and on a CPU or asked to always."""
-    if not all(x is None or backend.concrete(x) for x in (pred, *others)):
-        return False
+    for x in (pred, *others):
+        if x is not None and not backend.concrete(x):
+            return False
     when = _CHECKS.get()
     return when == "always" or (when == "auto" and backend.on_host(pred))
 
@@ -66,7 +67,7 @@ def check(backend: Backend, term: Term, laid: Laid) -> None:
     if laid.weight is not None and backend.isdtype(laid.weight, "real floating"):
         _check_weight(backend, laid.weight)
     if not backend.isdtype(laid.target, "bool"):
-        if laid.labels:
+        if laid.layout.labels:
             _check_labels(backend, term, laid)
         else:
             _check_dense(backend, term, laid)
@@ -114,7 +115,7 @@ def _offence(
 
 
 def _check_labels(backend: Backend, term: Term, laid: Laid) -> None:
-    last = laid.sizes[1] - 1
+    last = laid.layout.sizes[1] - 1
     label = _offence(backend, term, laid, laid.target, 0, last)
     if label is not None:
         raise ValueError(

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from .reading import Reading
 
 
-UNDERFLOW = 1e-30
-"""Less than any slope of a pixel's loss that counts."""
-
 Measured = tuple[Any, ...]
 """The statistics of one term: arrays with the samples, or 1, as axis 0."""
 
@@ -36,57 +33,33 @@ class Walk(Reader):
 
     @lazy
     def grid(self) -> Grid:
-        samples, classes, pixels = self.laid.sizes
-        if self.backend.traces:
+        b, part = self.backend, self.part
+        samples, classes, pixels = part.layout.sizes
+        if b.traces:
             return Grid(samples, classes, pixels, None)
         size = samples * classes * pixels
-        if any(t.whole for *_, t in self.terms):
+        if part.whole:
             return Grid(samples, classes, pixels, size)
-        accumulates = any(t.accumulates for *_, t in self.terms)
-        entrywise = self._first.mode != "multiclass"
-        limit = self.backend.tile_limit(self.laid.pred, size, accumulates, entrywise)
-        several = size > limit
-        workers = self.backend.workers(size, accumulates, entrywise) if several else 1
+        limit = b.tile_limit(self.laid.pred, size, part.accumulates, part.entrywise)
+        workers = b.workers(size, part.accumulates, part.entrywise) if size > limit else 1
         return Grid(samples, classes, pixels, limit, workers)
 
     @lazy
     def _outward(self) -> Grid:
         """The blocks of an array that is made of others: one, where that is a single loop."""
-        entrywise = self._first.mode != "multiclass"
-        if self.backend.fuses and entrywise and not any(t.accumulates for *_, t in self.terms):
-            return Grid(*self.laid.sizes, None)
+        part = self.part
+        if self.backend.fuses and part.entrywise and not part.accumulates:
+            return Grid(*part.layout.sizes, None)
         return self.grid
 
     @lazy
     def small(self) -> bool:
         """Whether the arrays are one small tile, which is kept from measure to pull."""
-        samples, classes, pixels = self.laid.sizes
+        samples, classes, pixels = self.part.layout.sizes
         limit = self.grid.elements
         if limit is None or not self.backend.keeps_tiles:
             return False
         return samples * classes * pixels <= min(limit, KEPT)
-
-    @lazy
-    def _wide(self) -> bool:
-        """Whether the gradient's array can hold what tiles compute."""
-        return bool(self.laid.pred.dtype == self._dtype)
-
-    @property
-    def _once(self) -> bool:
-        """Whether the slopes are likely not to differ from those known beforehand by a factor.
-
-        By one, what is rounded to few digits would be rounded twice. Losses are scaled up where
-        gradients would underflow, and where pixels are left out the divisor is another.
-        """
-        first = self._first
-        if self.laid.weight is not None or first.ignore_index is not None or not first.uniform:
-            return False
-        return float(self.backend.xp.finfo(self.laid.pred.dtype).smallest_normal) < UNDERFLOW
-
-    @lazy
-    def _order(self) -> list[int]:
-        """The terms, pointwise ones last: these take p of the truth from the regions' overlap."""
-        return sorted(range(len(self.terms)), key=lambda i: self.terms[i][2].pointwise)
 
     def hold(self) -> None:
         """Let the gradient's array hold what spares the second walk, where it fits.
@@ -94,21 +67,17 @@ class Walk(Reader):
         That is the gradient itself, up to a factor, if the slopes are known beforehand; else
         the probabilities.
         """
-        b, pred, (_, factor, first) = self.backend, self.laid.pred, self.terms[0]
+        b, part, pred = self.backend, self.part, self.laid.pred
         if not b.holds or self.small:
             return
-        if len(self.terms) == 1 and first.foreseen and (self._wide or self._once):
-            samples, classes, pixels = self.laid.sizes
-            count = b.xp.full(
-                (1, classes), samples * pixels, dtype=self._accumulator, device=b.device(pred)
-            )
+        if part.ahead:
+            _, factor, term = part.terms[0]
+            samples, classes, pixels = part.layout.sizes
+            count = b.full((1, classes), samples * pixels, self.accumulator, pred)
             self.memory.scorer, (count,) = b.scoring((count,))
-            ahead = first.slopes_ahead(count, self.memory.scorer)
+            ahead = term.slopes_ahead(count, self.memory.scorer)
             self.memory.ahead = tuple(slope * factor for slope in ahead)
-        by_p = first.mode == "multiclass" or any(t.by_p for *_, t in self.terms)
-        whole = any(t.whole for *_, t in self.terms)
-        settles = first.from_logits and by_p and not whole
-        if self.memory.ahead is not None or (self._wide and (settles or self._noted)):
+        if part.ahead or part.settles:
             self.memory.room = b.empty_like(pred)
 
     def let_go(self) -> None:
@@ -131,21 +100,21 @@ class Walk(Reader):
 
     def measure(self) -> list[Measured]:
         """The statistics of each term over all blocks."""
-        b, room = self.backend, self.memory.room
+        b, part, room = self.backend, self.part, self.memory.room
         ahead = None if self.memory.ahead is None else self._near(self.memory.ahead)
         # where the gradient is written, only a softmax may be read that is written last
-        aside = ahead is not None and (self._first.mode != "multiclass" or not self._wide)
+        aside = ahead is not None and (part.entrywise or not part.wide)
 
         def measured(block: Block, held: list[Measured] | None) -> list[Measured]:
             own = None if room is None else b.cut(room, block)
             activation, readings = self.tile(block, None if aside else own)
             found: dict[int, Measured] = {}
-            for position in self._order:
-                term = self.terms[position][2]
+            for position in part.order:
+                term = part.terms[position][2]
                 so_far = held[position] if held is not None and term.accumulates else None
                 found[position] = term.measure(activation, readings[term.ignore_index], so_far)
             if own is not None and ahead is not None:
-                place = own if self._wide else None
+                place = own if part.wide else None
                 self._put(own, self._pulled(activation, readings, [ahead], place))
             elif activation.room is not None:
                 # what the second walk is given
@@ -154,14 +123,15 @@ class Walk(Reader):
                 reading.forget()
             return [found[position] for position in range(len(found))]
 
-        found = b.fold(self.grid, measured, [term for *_, term in self.terms])
+        found = b.fold(self.grid, measured, [term for *_, term in part.terms])
         self.conclude()
         return found
 
     def maps(self, position: int, slopes: tuple[Array, ...]) -> Array:
         """The loss of each pixel for a pointwise term, (N, 1|C, n)."""
-        term = self.terms[position][2]
-        samples, classes, pixels = self.laid.sizes
+        part = self.part
+        term = part.terms[position][2]
+        samples, classes, pixels = part.layout.sizes
         planes = 1 if term.mode == "multiclass" else classes
         room, near = self.memory.room, self._near(slopes)
 
@@ -179,8 +149,8 @@ class Walk(Reader):
             lambda: b.xp.empty((samples, planes, pixels), dtype=dtype, device=device),
         )
         if term.mode == "multiclass":
-            return inputs.restore_map(b, out, self.laid)
-        return inputs.restore(b, self._counted(out, term), self.laid)
+            return inputs.restore_map(b, out, part.layout)
+        return inputs.restore(b, self._counted(out, term), part.layout)
 
     def _counted(self, planes: Array, term: Term) -> Array:
         """The planes of the classes that count."""
@@ -192,10 +162,10 @@ class Walk(Reader):
         """A cotangent of a map of pixels as planes (N, 1|C, n)."""
         if cotangent is None:
             return None
-        xp, classes = self.backend.xp, self.laid.sizes[1]
+        xp, classes = self.backend.xp, self.part.layout.sizes[1]
         if term.mode == "multiclass":
-            return xp.reshape(cotangent, (self.laid.shape[0], 1, -1))
-        planes = inputs.planes(self.backend, cotangent, self.laid.class_axis)
+            return xp.reshape(cotangent, (self.part.layout.shape[0], 1, -1))
+        planes = inputs.planes(self.backend, cotangent, self.part.layout.class_axis)
         if term.classes is None:
             return planes
         given = {c: planes[:, i : i + 1, :] for i, c in enumerate(term.classes)}
@@ -237,7 +207,7 @@ class Walk(Reader):
     ) -> Array:
         """The gradient of a tile, which may be in `place`."""
         used: list[Reading] = []
-        for (*_, term), own, cot in zip(self.terms, slopes, maps, strict=True):
+        for (*_, term), own, cot in zip(self.part.terms, slopes, maps, strict=True):
             reading = readings[term.ignore_index]
             if cot is not None:
                 weight = cot if reading.weight is None else cot * reading.weight
@@ -264,7 +234,7 @@ class Walk(Reader):
         (factor,) = self._near((given / xp.where(known != 0, known, xp.ones_like(known)),))
         if scorer.on_host(given) and float(factor) == 1.0:
             return room
-        if not (self._wide or (scorer.on_host(given) and frexp(float(factor))[0] == 0.5)):
+        if not (self.part.wide or (scorer.on_host(given) and frexp(float(factor))[0] == 0.5)):
             return None
 
         def scaled(block: Block, place: Array | None) -> Array:
@@ -274,7 +244,7 @@ class Walk(Reader):
 
     def _near(self, slopes: tuple[Array, ...]) -> tuple[Array, ...]:
         """Slopes as the tiles take them: beside `pred`, in the dtype of the computation."""
-        return tuple(self.backend.scored(slope, self.laid.pred, self._dtype) for slope in slopes)
+        return tuple(self.backend.scored(slope, self.laid.pred, self.dtype) for slope in slopes)
 
     def _put(self, place: Array, x: Array) -> None:
         if x is not place:

@@ -66,11 +66,14 @@ class EagerCall(torch.autograd.Function):
 
 
 def is_traced(x: Any) -> bool:
-    """Whether `x` is a tensor under a transformation, or of a class of somebody else's."""
-    if not isinstance(x, torch.Tensor) or torch.compiler.is_compiling():
-        return False
-    plain = type(x) is torch.Tensor or type(x) is torch.nn.Parameter
-    return not plain or torch._C._functorch.is_functorch_wrapped_tensor(x)  # noqa: SLF001
+    """Whether `x` is a tensor under a transformation, or of a class of somebody else's.
+
+    Not to be asked while torch compiles, which cannot trace it.
+    """
+    if type(x) is torch.Tensor or type(x) is torch.nn.Parameter:
+        wrapped: bool = torch._C._functorch.is_functorch_wrapped_tensor(x)  # noqa: SLF001
+        return wrapped
+    return isinstance(x, torch.Tensor)
 
 
 def is_batched(x: torch.Tensor) -> bool:

@@ -220,7 +220,9 @@ class TorchBackend(Backend):
         if self.traces and torch.compiler.is_dynamo_compiling() and _torch_op.fits(loss, pred):
             Problem(self, loss, pred, target, weight)  # its checks, while tracing
             return _torch_op.value(loss, pred, target, weight)
-        if not ((pred.requires_grad and torch.is_grad_enabled()) or is_traced(pred)):
+        differentiated = pred.requires_grad and torch.is_grad_enabled()
+        traced = self.traces and not torch.compiler.is_compiling() and is_traced(pred)
+        if not (differentiated or traced):
             return self.value_alone(loss, pred, target, weight)
         call = Call if self.traces else EagerCall
         return call.apply(State(self, loss), pred, target, weight)

@@ -49,6 +49,12 @@ class NumpyBackend(FlatBackend):
     def isdtype(self, x: Array, kind: str | tuple[str, ...]) -> bool:
         return bool(_is_kind(x.dtype, kind))
 
+    def compute_dtype(self, dtype: Dtype) -> Dtype:
+        return np.float64 if dtype.itemsize == 8 else np.float32
+
+    def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
+        return x.reshape(shape)
+
     def tile_limit(self, x: Array, size: int, accumulates: bool, entrywise: bool) -> int:
         limit = super().tile_limit(x, size, accumulates, entrywise)
         if entrywise or accumulates:
@@ -82,6 +88,12 @@ class NumpyBackend(FlatBackend):
 
     def constant(self, values: Any, like: Array) -> Array:
         return np.asarray(values, like.dtype)
+
+    def full(self, shape: tuple[int, ...], value: float, dtype: Dtype, like: Array) -> Array:
+        return np.full(shape, value, dtype)
+
+    def one_hot(self, labels: Array, classes: int, dtype: Dtype) -> Array:
+        return (labels == np.arange(classes, dtype=labels.dtype)[:, None]).astype(dtype, copy=False)
 
     def scored(self, x: Array, like: Array, dtype: Dtype) -> Array:
         return np.asarray(x, dtype)
@@ -227,7 +239,7 @@ class NumpyBackend(FlatBackend):
         place: Array | None = None,
     ) -> Array:
         if slope.shape[2] > 1:
-            mean = np.sum(p * slope, axis=1, keepdims=True)
+            mean = self.add_classes(p * slope)
         else:
             # not by matmul(): the threads of a BLAS look for more work on the cores of ours
             mean = np.einsum("kco,kcm->kom", slope, p)

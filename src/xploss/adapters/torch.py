@@ -21,8 +21,12 @@ _DEVICE = DeviceBackend(_NAMESPACE, _GRAPH)
 
 def backend(*arrays: Any) -> TorchBackend:
     """The backend for tensors, by whether operations on them are being traced."""
-    if torch.compiler.is_compiling() or any(map(is_traced, arrays)):
+    # a transformation passes plain tensors by, but takes no node of the graph for eager mode
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():  # noqa: SLF001
         return _GRAPH
+    for x in arrays:
+        if is_traced(x):
+            return _GRAPH
     if is_small(*arrays):
         return _SMALL
     return EAGER if arrays[0].device.type == "cpu" else _DEVICE
