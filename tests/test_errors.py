@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import xploss
-from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, Loss
+from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, Loss, LovaszLoss
 
 from .libraries import Library
 
@@ -213,3 +213,22 @@ def test_arguments_are_positional_and_keyword() -> None:
         DICE(pred=Z, target=T)  # type: ignore[call-arg]
     with pytest.raises(TypeError):
         DICE(Z, T, T)  # type: ignore[misc]
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+@pytest.mark.parametrize("name", ["pred", "target", "weight"])
+def test_masks_of_numpy_are_not_passed_by(name: str) -> None:
+    """A masked array would be read with what is masked, and a matrix has two axes only."""
+    arrays = {"pred": Z, "target": T, "weight": np.ones(T.shape)}
+    arrays[name] = np.ma.masked_less(arrays[name], 0)
+    with pytest.raises(TypeError, match=f"{name} is a MaskedArray.*weight=0"):
+        DICE(arrays.pop("pred"), arrays.pop("target"), **arrays)
+    with pytest.raises(TypeError, match=r"pred is a matrix.*numpy.asarray\(pred\)"):
+        DiceLoss("multiclass")(np.asmatrix(Z[..., 0, 0]), T[:, 0, 0])
+
+
+def test_subclasses_of_numpy_arrays_are_read_as_arrays(tmp_path: Any) -> None:
+    z = np.memmap(tmp_path / "z", Z.dtype, "w+", shape=Z.shape)
+    value, gradient = LovaszLoss("multiclass").value_and_grad(z, T)
+    assert type(gradient) is np.ndarray
+    assert value == LovaszLoss("multiclass")(Z, T)

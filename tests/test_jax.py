@@ -64,6 +64,37 @@ def test_half_precision_without_64_bits(x32: ModuleType, dtype: str) -> None:
     assert x32.grad(loss)(half, t).dtype == half.dtype
 
 
+MODES = {
+    "disable_jit": (),
+    "numpy_rank_promotion": ("raise",),
+    "numpy_dtype_promotion": ("strict",),
+    "debug_nans": (True,),
+    "check_tracer_leaks": (True,),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("loss", [*FEW, LovaszLoss("multilabel", bins=64)], ids=repr)
+def test_modes_of_strict_users(
+    x32: ModuleType, loss: Loss, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What JAX has to find faults with changes nothing, nor that values are at hand."""
+    monkeypatch.setattr("xploss.losses.lovasz.SMALL", 0)
+    x, t, w = arrays(x32, loss, weighted=True)
+    x = x.astype(np.float32)
+
+    def total(z: Any) -> Any:
+        return x32.numpy.sum(loss(z, t, weight=w))
+
+    expected = x32.value_and_grad(total)(x)
+    with getattr(x32, mode)(*MODES[mode]):
+        found = x32.value_and_grad(total)(x)
+        with pytest.raises(ValueError, match="weight has values"):
+            loss(x, t, weight=w - 10)
+    close(found[0], expected[0], rtol=1e-6)
+    close(found[1], expected[1], rtol=1e-5, atol=1e-8)
+
+
 def test_sums_of_float32_tiles(x32: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many tiles, added without float64: the error does not grow with their number."""
     from xploss.adapters.jax import JaxBackend

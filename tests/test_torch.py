@@ -293,6 +293,63 @@ def test_jacobians_and_hessian(torch: Any, loss: Loss) -> None:
     torch.testing.assert_close(flat, flat.T, rtol=1e-12, atol=1e-16)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node:UserWarning")
+@pytest.mark.parametrize("loss", [*FEW, LovaszLoss("multiclass")], ids=repr)
+def test_forward_mode(torch: Any, loss: Loss) -> None:
+    """By torch.func and by dual tensors, alone, over reverse mode, under it, and in a batch."""
+    from torch.autograd import forward_ad
+
+    torch.manual_seed(3)
+    x, t = torch.randn(2, 3, 5).double(), torch.randint(0, 3, (2, 5))
+    w, direction = torch.rand(2, 5), torch.randn_like(x)
+
+    def value(z: Any) -> Any:
+        return loss(z, t, weight=w)
+
+    def squares(z: Any) -> Any:
+        return value(z).square().sum()
+
+    def along(z: Any, d: Any = direction) -> Any:
+        return torch.func.jvp(value, (z,), (d,))[1]
+
+    jacobian = torch.func.jacrev(value)(x)
+    hessian = torch.func.jacrev(torch.func.grad(squares))(x)
+    expected = (jacobian * direction).sum((-3, -2, -1))
+    turned = (hessian * direction).sum((-3, -2, -1))
+    with forward_ad.dual_level():
+        dual = forward_ad.unpack_dual(value(forward_ad.make_dual(x, direction))).tangent
+    both = torch.vmap(along)(torch.stack([x, x]), torch.stack([direction, 2 * direction]))
+    for found, wanted in (
+        (along(x), expected),
+        (dual, expected),
+        (both, torch.stack([expected, 2 * expected])),
+        (torch.func.linearize(value, x)[1](direction), expected),
+        (torch.func.jacfwd(value)(x), jacobian),
+        (torch.func.hessian(squares)(x), hessian),
+        (torch.func.jvp(torch.func.grad(squares), (x,), (direction,))[1], turned),
+        (torch.func.grad(lambda z: torch.func.jvp(squares, (z,), (direction,))[1])(x), turned),
+    ):
+        torch.testing.assert_close(found, wanted, rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+def test_what_forward_mode_refuses(torch: Any) -> None:
+    loss = DiceLoss("multilabel")
+    x, t = torch.randn(2, 3, 5), torch.rand(2, 3, 5)
+    one = torch.ones_like(x)
+    with pytest.raises(TypeError, match="target requires a gradient; gradients flow to pred only"):
+        torch.func.jvp(loss, (x, t), (one, one))
+    with pytest.raises(TypeError, match="weight requires a gradient; gradients flow to pred only"):
+        torch.func.jvp(lambda w: loss(x, t, weight=w), (t,), (one,))
+
+    def slope(z: Any) -> Any:
+        return torch.func.jvp(lambda y: loss(y, t), (z,), (one,))[1]
+
+    with pytest.raises(NotImplementedError, match="forward mode within forward mode"):
+        torch.func.jvp(slope, (x,), (one,))
+
+
 def test_a_compound_with_terms(torch: Any) -> None:
     """Reduction "none", weighed and summed by the caller, as a map of pixels."""
     loss = CrossEntropyLoss("multiclass", reduction="none")

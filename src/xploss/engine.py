@@ -36,8 +36,9 @@ class Problem:
         self.backend, self.loss, self.pred = backend, loss, pred
         planned = plan(backend, loss, pred, target, weight, adding)
         self.terms, self.dtype = planned.terms, planned.dtype
-        looking = values.are_checked(backend, pred, target, weight)
-        self.walks = [Walk(part, looking) for part in planned.parts]
+        self.looking = values.are_checked(backend, pred, target, weight)
+        # what is compiled has tiles without values, even of arrays that have some
+        self.walks = [Walk(part, self.looking and backend.eager) for part in planned.parts]
         for walk in self.walks:
             walk.laid.hold(pred, target, weight)
 
@@ -59,8 +60,8 @@ class Problem:
 
     def check(self) -> None:
         """Look at all values, where that is asked for, before anything is computed."""
-        for walk in self.walks:
-            if walk.looking:
+        if self.looking:
+            for walk in self.walks:
                 walk.check()
 
     @property

@@ -129,19 +129,22 @@ def planes(backend: Backend, x: Array, axis: int | None, ndim: int | None = None
 def check_arrays(backend: Backend, pred: Array, target: Array, weight: Array | None) -> None:
     """Check that the arrays of a call are of one library and device, and ask for no gradient."""
     device = backend.device(pred)
+    backend.refuse_kind("pred", pred)
+    kind = backend.array or _type(pred)
     for name, x in (("target", target), ("weight", weight)):
         if x is None and name == "weight":
             continue
         if not backend.owns(x):
             raise TypeError(
-                f"{name} is a {_type(x)} and pred a {_type(pred)}; expected arrays of one "
-                f"library; convert {name} to a {_type(pred)}"
+                f"{name} is a {_type(x)} and pred a {kind}; expected arrays of one library; "
+                f"convert {name} to a {kind}"
             )
         if None not in (device, backend.device(x)) and backend.device(x) != device:
             raise ValueError(
                 f"{name} is on device {backend.device(x)} and pred on {device}; expected one "
                 f"device; move {name} to {device}"
             )
+        backend.refuse_kind(name, x)
         backend.refuse_gradient(name, x)
 
 

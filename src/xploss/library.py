@@ -12,6 +12,8 @@ class Library:
     """An array library: its dtypes, its devices, and whether its arrays can be looked at."""
 
     name: ClassVar[str] = "generic"
+    array: ClassVar[str] = ""
+    """What its arrays are called, if not by their type."""
     in_place: ClassVar[bool] = True
     """Whether arrays can be written to."""
 
@@ -47,6 +49,9 @@ class Library:
 
     def refuse_gradient(self, name: str, x: Array) -> None:
         """Raise TypeError if `x`, not `pred`, asks for a gradient."""
+
+    def refuse_kind(self, name: str, x: Array) -> None:
+        """Raise TypeError if `x` is of a kind of this library that means more than its numbers."""
 
     def owns(self, x: Array) -> bool:
         """Whether `x` is an array of this library."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.autograd import forward_ad
 
 if TYPE_CHECKING:
     from ..loss import Loss
@@ -47,6 +48,27 @@ class Call(torch.autograd.Function):
         return None, state.backend.backward(state, cotangent, pred, target, weight), None, None
 
 
+class ForwardCall(Call):
+    """The same with a derivative for forward mode, which torch.compile would not take."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        Call.setup_context(ctx, inputs, output)
+        ctx.save_for_forward(*inputs[1:])
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def jvp(ctx: Any, _: None, tangent: torch.Tensor | None, *others: Any) -> torch.Tensor:
+        for name, other in zip(("target", "weight"), others, strict=True):
+            if other is not None:
+                raise TypeError(
+                    f"{name} requires a gradient; gradients flow to pred only; pass {name}.detach()"
+                )
+        assert tangent is not None
+        state: State = ctx.state
+        return state.backend.push(state, tangent, *ctx.saved_tensors)
+
+
 class EagerCall(torch.autograd.Function):
     """The same outside of any trace, in the form that costs torch less."""
 
@@ -74,6 +96,32 @@ def is_traced(x: Any) -> bool:
         wrapped: bool = torch._C._functorch.is_functorch_wrapped_tensor(x)  # noqa: SLF001
         return wrapped
     return isinstance(x, torch.Tensor)
+
+
+def is_watched() -> bool:
+    """Whether a transformation, or autograd's forward mode, is at work on some tensors."""
+    transformed: bool = torch._C._are_functorch_transforms_active()  # noqa: SLF001
+    return transformed or in_forward_mode()
+
+
+def in_forward_mode() -> bool:
+    """Whether derivatives are being computed with the values.
+
+    Raises
+    ------
+    NotImplementedError
+        If those of derivatives are asked for, which torch takes for 0 in a function of ours.
+    """
+    if forward_ad._current_level < 0:  # noqa: SLF001
+        return False
+    stack = torch._C._functorch.get_interpreter_stack() or ()  # noqa: SLF001
+    jvp = torch._C._functorch.TransformType.Jvp  # noqa: SLF001
+    if sum(level.key() == jvp for level in stack) > 1:
+        raise NotImplementedError(
+            "forward mode within forward mode, of which torch supports one level in a loss; take "
+            "one of the derivatives in reverse mode, as torch.func.hessian() does"
+        )
+    return True
 
 
 def is_batched(x: torch.Tensor) -> bool:

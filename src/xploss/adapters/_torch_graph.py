@@ -13,7 +13,7 @@ from .._xp import Array, Device, Dtype
 from ..backend import Backend
 from ..engine import Problem
 from . import _torch_op
-from ._torch_call import Call, EagerCall, State, is_traced
+from ._torch_call import Call, EagerCall, ForwardCall, State, in_forward_mode, is_traced, is_watched
 
 if TYPE_CHECKING:
     from ..loss import Loss
@@ -221,10 +221,12 @@ class TorchBackend(Backend):
             Problem(self, loss, pred, target, weight)  # its checks, while tracing
             return _torch_op.value(loss, pred, target, weight)
         differentiated = pred.requires_grad and torch.is_grad_enabled()
-        traced = self.traces and not torch.compiler.is_compiling() and is_traced(pred)
-        if not (differentiated or traced):
+        observed = self.traces and not torch.compiler.is_compiling()
+        if not (differentiated or (observed and (is_watched() or is_traced(pred)))):
             return self.value_alone(loss, pred, target, weight)
         call = Call if self.traces else EagerCall
+        if observed and in_forward_mode():
+            call = ForwardCall
         return call.apply(State(self, loss), pred, target, weight)
 
     value_alone = Backend.value
@@ -263,3 +265,15 @@ class TorchBackend(Backend):
         problem = Problem(self, state.loss, pred, target, weight)
         _, slopes = problem.score(problem.measure())
         return problem.gradient(slopes, cotangent)
+
+    def push(
+        self, state: State, tangent: Array, pred: Array, target: Array, weight: Array | None
+    ) -> Array:
+        """The derivative of the value along a tangent of `pred`, for autograd's forward mode."""
+        problem = Problem(self, state.loss, pred, target, weight)
+        value, slopes = problem.score(problem.measure())
+        if value.ndim == 0:
+            return (problem.gradient(slopes, None).to(value.dtype) * tangent).sum()
+        # the transpose of what a cotangent of the terms is pulled by
+        _, transposed = torch.func.vjp(lambda cot: problem.gradient(slopes, cot), value)
+        return transposed(tangent)[0]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.autograd import forward_ad
 
 from .._xp import Array
 from ..engine import Problem
@@ -82,7 +81,7 @@ def is_small(*arrays: Any) -> bool:
         ):
             return False
     watched: bool = torch._C._len_torch_dispatch_stack() > 0  # noqa: SLF001
-    return not watched and forward_ad._current_level < 0  # noqa: SLF001
+    return not watched
 
 
 def _own(x: Array | None) -> Any:

@@ -31,6 +31,7 @@ class JaxBackend(Backend):
     """JAX arrays; everything is a pure function of them, compiled once per loss and shape."""
 
     name = "jax"
+    array = "jax.Array"
     in_place = False
     keeps_tiles = False
     fuses = True

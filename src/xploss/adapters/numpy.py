@@ -49,11 +49,25 @@ class NumpyBackend(FlatBackend):
     def isdtype(self, x: Array, kind: str | tuple[str, ...]) -> bool:
         return bool(_is_kind(x.dtype, kind))
 
+    def refuse_kind(self, name: str, x: Array) -> None:
+        if type(x) is np.ndarray:
+            return
+        if isinstance(x, np.ma.MaskedArray):
+            raise TypeError(
+                f"{name} is a MaskedArray; expected an array without a mask; pass {name}.filled() "
+                "with weight=0, or in labels an ignore_index, where it is masked"
+            )
+        if isinstance(x, np.matrix):
+            raise TypeError(
+                f"{name} is a matrix; expected an array; convert it by numpy.asarray({name})"
+            )
+
     def compute_dtype(self, dtype: Dtype) -> Dtype:
         return np.float64 if dtype.itemsize == 8 else np.float32
 
     def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
-        return x.reshape(shape)
+        # without what a subclass adds, such as the file of a memmap
+        return np.asarray(x).reshape(shape)
 
     def tile_limit(self, x: Array, size: int, accumulates: bool, entrywise: bool) -> int:
         limit = super().tile_limit(x, size, accumulates, entrywise)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from .. import _xp
-from ._torch_call import is_traced
+from ._torch_call import is_traced, is_watched
 from ._torch_eager import DeviceBackend, EagerBackend
 from ._torch_graph import TorchBackend
 from ._torch_small import SmallBackend, is_small
@@ -22,7 +22,7 @@ _DEVICE = DeviceBackend(_NAMESPACE, _GRAPH)
 def backend(*arrays: Any) -> TorchBackend:
     """The backend for tensors, by whether operations on them are being traced."""
     # a transformation passes plain tensors by, but takes no node of the graph for eager mode
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():  # noqa: SLF001
+    if torch.compiler.is_compiling() or is_watched():
         return _GRAPH
     for x in arrays:
         if is_traced(x):

@@ -54,9 +54,10 @@ def table(
     filled = size > 0
     average = total / xp.where(filled, size, xp.ones_like(size))
     average = xp.astype(average, mean.dtype, copy=False)
-    side = backend.constant([0.0, 1.0], mean)[:, None]
+    side = backend.constant([[[[0.0], [1.0]]]], mean)
     place = backend.place_errors(average, bins, hinge, side)
-    away = place - (xp.arange(bins, dtype=mean.dtype, device=device) + bins * side)
+    first = xp.arange(bins, dtype=mean.dtype, device=device)[None, None, None, :]
+    away = place - (first + bins * side)
     start = mean - rise * xp.where(filled, away, xp.zeros_like(away))
     # foreground errors fall as p rises
     sign = 1 - 2 * side
