@@ -350,6 +350,36 @@ def test_what_forward_mode_refuses(torch: Any) -> None:
         torch.func.jvp(slope, (x,), (one,))
 
 
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:.*torch.jit.trace")
+@pytest.mark.parametrize("loss", [*FEW, LovaszLoss("multiclass")], ids=repr)
+def test_tracers(torch: Any, loss: Loss) -> None:
+    """What is written down is the loss of any tensors, not its value of those it was shown."""
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    (x, y), t = torch.randn(2, 2, 3, 40).double(), torch.randint(0, 3, (2, 40))
+    (expected,) = torch.autograd.grad(loss(y.requires_grad_(), t).sum(), y)
+    traced = torch.jit.trace(loss.__call__, (x, t), check_trace=False)
+    torch.testing.assert_close(traced(y, t), loss(y, t))
+    (found,) = torch.autograd.grad(traced(y, t).sum(), y)
+    torch.testing.assert_close(found, expected)
+
+    def both(a: Any, b: Any) -> Any:
+        return loss(a, b), *loss.value_and_grad(a, b)
+
+    torch.testing.assert_close(make_fx(both)(x, t)(y, t), both(y, t))
+
+
+def test_tensors_that_are_not_dense(torch: Any) -> None:
+    loss = DiceLoss("multilabel")
+    x, t = torch.randn(2, 3, 4), torch.zeros(2, 3, 4)
+    with pytest.raises(TypeError, match=r"target has layout torch.sparse_coo.*target.to_dense"):
+        loss(x, t.to_sparse())
+    with pytest.raises(TypeError, match=r"pred has layout torch.sparse_coo.*pred.to_dense"):
+        loss(x.to_sparse(), t)
+    with pytest.raises(TypeError, match=r"weight is a nested tensor.*weight=0"):
+        loss(x, t, weight=torch.nested.nested_tensor([t[0], t[1]], layout=torch.jagged))
+
+
 def test_a_compound_with_terms(torch: Any) -> None:
     """Reduction "none", weighed and summed by the caller, as a map of pixels."""
     loss = CrossEntropyLoss("multiclass", reduction="none")
@@ -533,21 +563,6 @@ def test_batches_of_upstream_gradients(torch: Any, loss: Loss) -> None:
 
     expected = torch.stack([pull(row) for row in upstream])
     torch.testing.assert_close(torch.func.vmap(pull)(upstream), expected)
-
-
-# torch warns of its own use of torch.jit
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_tangents_are_not_lost(torch: Any) -> None:
-    """There is no forward mode, and torch says so."""
-    x, t, _ = tensors(torch, FEW[0])
-    with torch.autograd.forward_ad.dual_level(), pytest.raises(NotImplementedError):
-        FEW[0](torch.autograd.forward_ad.make_dual(x.detach(), torch.ones_like(x)), t)
-
-
-def test_a_proxy_makes_no_constant_of_a_loss(torch: Any) -> None:
-    x, t, _ = tensors(torch, FEW[0])
-    with pytest.raises(RuntimeError):
-        torch.fx.experimental.proxy_tensor.make_fx(lambda y: FEW[0](y, t))(x.detach())
 
 
 @pytest.mark.parametrize("kind", [DiceLoss, CrossEntropyLoss, FocalLoss])

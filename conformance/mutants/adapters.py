@@ -6,7 +6,7 @@ from conformance.mutants.mutant import Mutant
 
 KERNELS, NUMPY, FLAT = "kernels.py", "adapters/numpy.py", "adapters/_flat.py"
 EAGER, TILES = "adapters/_torch_eager.py", "adapters/_torch_kernels.py"
-FEW = "adapters/_torch_small.py"
+FEW, CALL = "adapters/_torch_small.py", "adapters/_torch_call.py"
 LOOKUPS, HISTOGRAMS = "adapters/_torch_lookups.py", "histograms.py"
 GRAPH, OP = "adapters/_torch_graph.py", "adapters/_torch_op.py"
 JAX = "adapters/jax.py"
@@ -23,8 +23,14 @@ MUTANTS: tuple[Mutant, ...] = (
            "if self.part.masked and self.looking and not self.memory.trusted:", "if False:"),
     Mutant("margins of one ignore label for all", "reader.py",
            "part.by_margin and len(readings) == 1", "part.by_margin", "torch"),
-    Mutant("transformations that pass plain tensors by missed", "adapters/torch.py",
-           " or torch._C._are_functorch_transforms_active()", "", "torch"),
+    Mutant("transformations that pass plain tensors by missed", CALL,
+           "return transformed or in_forward_mode() or ", "return in_forward_mode() or ", "torch"),
+    Mutant("tracers shown a constant", CALL, " or torch.jit.is_tracing()", "", "torch"),
+    Mutant("forward mode within forward mode taken", CALL,
+           "if sum(level.key() == jvp for level in stack) > 1:", "if False:", "torch"),
+    Mutant("masked arrays read", NUMPY, "isinstance(x, np.ma.MaskedArray)", "False"),
+    Mutant("tiles without values looked at", "engine.py", "self.looking and backend.eager",
+           "self.looking", "jax"),
     Mutant("odds without a bound", TILES,
            "return odds.clamp_(max=self.largest_odds(away))", "return odds", "torch"),
     Mutant("large costs lost", TILES, "return torch.maximum(cost, away, out=away)",
@@ -140,8 +146,8 @@ MUTANTS: tuple[Mutant, ...] = (
            "return taken", "torch"),
     Mutant("upstream gradient of small tensors lost", FEW, "_own(cotangent))", "None)", "torch"),
     Mutant("a tensor's memory shared with NumPy", FEW, "else x.clone())", "else x)", "torch"),
-    Mutant("tangents lost", FEW, "not watched and forward_ad._current_level < 0",
-           "not watched", "torch"),
+    Mutant("tangents lost", CALL, "return transformed or in_forward_mode() or ",
+           "return transformed or ", "torch"),
     Mutant("batches of upstream gradients taken for tensors", EAGER,
            " or is_batched(cotangent)", "", "torch"),
     Mutant("small tensors stay in float32", FEW, "_tensor(value), _tensor(gradient).to(pred.dtype)",

@@ -99,9 +99,15 @@ def is_traced(x: Any) -> bool:
 
 
 def is_watched() -> bool:
-    """Whether a transformation, or autograd's forward mode, is at work on some tensors."""
+    """Whether a transformation, autograd's forward mode or a tracer is at work on some tensors."""
     transformed: bool = torch._C._are_functorch_transforms_active()  # noqa: SLF001
-    return transformed or in_forward_mode()
+    return transformed or in_forward_mode() or torch.jit.is_tracing() or _is_recorded()
+
+
+def _is_recorded() -> bool:
+    """Whether operations on plain tensors are written down, as by make_fx()."""
+    key = torch._C._TorchDispatchModeKey.PROXY  # noqa: SLF001
+    return torch._C._get_dispatch_mode(key) is not None  # noqa: SLF001
 
 
 def in_forward_mode() -> bool:

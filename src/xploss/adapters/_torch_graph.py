@@ -77,6 +77,19 @@ class TorchBackend(Backend):
     def on_host(self, x: Array) -> bool:
         return bool(x.device.type == "cpu")
 
+    def refuse_kind(self, name: str, x: Array) -> None:
+        if torch.compiler.is_compiling():
+            return
+        if x.is_nested:
+            raise TypeError(
+                f"{name} is a nested tensor; expected a dense one; pad it by "
+                "torch.nested.to_padded_tensor(), with weight=0 where it is padded"
+            )
+        if x.layout != torch.strided:
+            raise TypeError(
+                f"{name} has layout {x.layout}; expected a dense tensor; pass {name}.to_dense()"
+            )
+
     def refuse_gradient(self, name: str, x: Array) -> None:
         if x.requires_grad:
             raise TypeError(
@@ -222,6 +235,9 @@ class TorchBackend(Backend):
             return _torch_op.value(loss, pred, target, weight)
         differentiated = pred.requires_grad and torch.is_grad_enabled()
         observed = self.traces and not torch.compiler.is_compiling()
+        if observed and torch.jit.is_tracing():
+            # a node of ours would be called back in Python
+            return self.value_alone(loss, pred, target, weight)
         if not (differentiated or (observed and (is_watched() or is_traced(pred)))):
             return self.value_alone(loss, pred, target, weight)
         call = Call if self.traces else EagerCall

@@ -80,8 +80,8 @@ def is_small(*arrays: Any) -> bool:
             and x.layout == torch.strided
         ):
             return False
-    watched: bool = torch._C._len_torch_dispatch_stack() > 0  # noqa: SLF001
-    return not watched
+    unwatched: bool = torch._C._len_torch_dispatch_stack() == 0  # noqa: SLF001
+    return unwatched
 
 
 def _own(x: Array | None) -> Any:
