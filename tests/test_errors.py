@@ -223,6 +223,11 @@ def test_masks_of_numpy_are_not_passed_by(name: str) -> None:
     arrays[name] = np.ma.masked_less(arrays[name], 0)
     with pytest.raises(TypeError, match=f"{name} is a MaskedArray.*weight=0"):
         DICE(arrays.pop("pred"), arrays.pop("target"), **arrays)
+    masked = np.ma.masked_less(np.ones(()), 0)
+    with pytest.raises(TypeError, match="cotangent is a MaskedArray"):
+        DICE.value_and_grad(Z, T, cotangent=masked)
+    with pytest.raises(TypeError, match="mask is a MaskedArray"):
+        xploss.maps.distance_transform(np.ma.masked_less(T, 0) == 0)
     with pytest.raises(TypeError, match=r"pred is a matrix.*numpy.asarray\(pred\)"):
         DiceLoss("multiclass")(np.asmatrix(Z[..., 0, 0]), T[:, 0, 0])
 

@@ -39,6 +39,17 @@ def test_value_from_statistics(xp: Library, loss: Loss) -> None:
     np.testing.assert_allclose(xp.to_numpy(value), xp.to_numpy(expected), rtol=1e-14, atol=1e-16)
 
 
+@pytest.mark.parametrize("count", [40, 20000, 1 << 19])
+def test_those_of_few_and_many_pixels_add(xp: Library, count: int) -> None:
+    """In the dtype of sums over tiles, however many there were."""
+    loss, pixels = FEW[-1], np.arange(2 * count)
+    target = (pixels % 3).reshape(2, -1)
+    pred = np.stack([pixels * k % 7 for k in (1, 2, 3)], axis=0).reshape(3, 2, -1).swapaxes(0, 1)
+    x, t = xp.asarray(pred.astype(np.float32)), xp.asarray(target)
+    whole = loss.statistics(x, t) + loss.statistics(x[..., :7], t[..., :7])
+    assert all(a.dtype == xp.namespace.float64 for a in whole.arrays)
+
+
 @pytest.mark.parametrize("loss", OVER_BATCHES, ids=repr)
 def test_batches_add_up_to_the_whole(xp: Library, loss: Loss) -> None:
     xp.skip_most(loss, OVER_BATCHES)

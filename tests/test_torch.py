@@ -194,20 +194,6 @@ def test_func_grad(torch: Any, loss: Loss) -> None:
     )
 
 
-@pytest.mark.parametrize("count", [60, 1 << 16])
-def test_plain_tensors_within_a_transformation(torch: Any, count: int) -> None:
-    """What func.grad() and vmap() do not differentiate or batch keeps its own graph."""
-    loss, t = DiceLoss("binary"), (torch.arange(count) % 3 == 0)[None]
-    x = torch.linspace(-2, 2, count)[None].requires_grad_()
-    expected = loss(x, t)
-    (slope,) = torch.autograd.grad(expected, x)
-    found = torch.func.grad(lambda w: w * loss(x, t))(torch.tensor(3.0))
-    torch.testing.assert_close(found, expected)
-    values = torch.vmap(lambda w: w * loss(x, t))(torch.tensor([1.0, 3.0]))
-    torch.testing.assert_close(values, torch.stack([expected, 3 * expected]))
-    torch.testing.assert_close(torch.autograd.grad(values.sum(), x), (4 * slope,))
-
-
 @pytest.mark.parametrize("loss", FEW, ids=repr)
 def test_vmap(torch: Any, loss: Loss) -> None:
     """Over predictions and targets, over predictions alone, and of the gradient."""
@@ -291,93 +277,6 @@ def test_jacobians_and_hessian(torch: Any, loss: Loss) -> None:
     torch.testing.assert_close(hessian, rows)
     flat = hessian.reshape(6, 6)
     torch.testing.assert_close(flat, flat.T, rtol=1e-12, atol=1e-16)
-
-
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
-@pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node:UserWarning")
-@pytest.mark.parametrize("loss", [*FEW, LovaszLoss("multiclass")], ids=repr)
-def test_forward_mode(torch: Any, loss: Loss) -> None:
-    """By torch.func and by dual tensors, alone, over reverse mode, under it, and in a batch."""
-    from torch.autograd import forward_ad
-
-    torch.manual_seed(3)
-    x, t = torch.randn(2, 3, 5).double(), torch.randint(0, 3, (2, 5))
-    w, direction = torch.rand(2, 5), torch.randn_like(x)
-
-    def value(z: Any) -> Any:
-        return loss(z, t, weight=w)
-
-    def squares(z: Any) -> Any:
-        return value(z).square().sum()
-
-    def along(z: Any, d: Any = direction) -> Any:
-        return torch.func.jvp(value, (z,), (d,))[1]
-
-    jacobian = torch.func.jacrev(value)(x)
-    hessian = torch.func.jacrev(torch.func.grad(squares))(x)
-    expected = (jacobian * direction).sum((-3, -2, -1))
-    turned = (hessian * direction).sum((-3, -2, -1))
-    with forward_ad.dual_level():
-        dual = forward_ad.unpack_dual(value(forward_ad.make_dual(x, direction))).tangent
-    both = torch.vmap(along)(torch.stack([x, x]), torch.stack([direction, 2 * direction]))
-    for found, wanted in (
-        (along(x), expected),
-        (dual, expected),
-        (both, torch.stack([expected, 2 * expected])),
-        (torch.func.linearize(value, x)[1](direction), expected),
-        (torch.func.jacfwd(value)(x), jacobian),
-        (torch.func.hessian(squares)(x), hessian),
-        (torch.func.jvp(torch.func.grad(squares), (x,), (direction,))[1], turned),
-        (torch.func.grad(lambda z: torch.func.jvp(squares, (z,), (direction,))[1])(x), turned),
-    ):
-        torch.testing.assert_close(found, wanted, rtol=1e-11, atol=1e-14)
-
-
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
-def test_what_forward_mode_refuses(torch: Any) -> None:
-    loss = DiceLoss("multilabel")
-    x, t = torch.randn(2, 3, 5), torch.rand(2, 3, 5)
-    one = torch.ones_like(x)
-    with pytest.raises(TypeError, match="target requires a gradient; gradients flow to pred only"):
-        torch.func.jvp(loss, (x, t), (one, one))
-    with pytest.raises(TypeError, match="weight requires a gradient; gradients flow to pred only"):
-        torch.func.jvp(lambda w: loss(x, t, weight=w), (t,), (one,))
-
-    def slope(z: Any) -> Any:
-        return torch.func.jvp(lambda y: loss(y, t), (z,), (one,))[1]
-
-    with pytest.raises(NotImplementedError, match="forward mode within forward mode"):
-        torch.func.jvp(slope, (x,), (one,))
-
-
-@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:.*torch.jit.trace")
-@pytest.mark.parametrize("loss", [*FEW, LovaszLoss("multiclass")], ids=repr)
-def test_tracers(torch: Any, loss: Loss) -> None:
-    """What is written down is the loss of any tensors, not its value of those it was shown."""
-    from torch.fx.experimental.proxy_tensor import make_fx
-
-    (x, y), t = torch.randn(2, 2, 3, 40).double(), torch.randint(0, 3, (2, 40))
-    (expected,) = torch.autograd.grad(loss(y.requires_grad_(), t).sum(), y)
-    traced = torch.jit.trace(loss.__call__, (x, t), check_trace=False)
-    torch.testing.assert_close(traced(y, t), loss(y, t))
-    (found,) = torch.autograd.grad(traced(y, t).sum(), y)
-    torch.testing.assert_close(found, expected)
-
-    def both(a: Any, b: Any) -> Any:
-        return loss(a, b), *loss.value_and_grad(a, b)
-
-    torch.testing.assert_close(make_fx(both)(x, t)(y, t), both(y, t))
-
-
-def test_tensors_that_are_not_dense(torch: Any) -> None:
-    loss = DiceLoss("multilabel")
-    x, t = torch.randn(2, 3, 4), torch.zeros(2, 3, 4)
-    with pytest.raises(TypeError, match=r"target has layout torch.sparse_coo.*target.to_dense"):
-        loss(x, t.to_sparse())
-    with pytest.raises(TypeError, match=r"pred has layout torch.sparse_coo.*pred.to_dense"):
-        loss(x.to_sparse(), t)
-    with pytest.raises(TypeError, match=r"weight is a nested tensor.*weight=0"):
-        loss(x, t, weight=torch.nested.nested_tensor([t[0], t[1]], layout=torch.jagged))
 
 
 def test_a_compound_with_terms(torch: Any) -> None:

@@ -6,7 +6,7 @@ from conformance.mutants.mutant import Mutant
 
 KERNELS, NUMPY, FLAT = "kernels.py", "adapters/numpy.py", "adapters/_flat.py"
 EAGER, TILES = "adapters/_torch_eager.py", "adapters/_torch_kernels.py"
-FEW, CALL = "adapters/_torch_small.py", "adapters/_torch_call.py"
+FEW, CALL, WATCH = "adapters/_torch_small.py", "adapters/_torch_call.py", "adapters/_torch_watch.py"
 LOOKUPS, HISTOGRAMS = "adapters/_torch_lookups.py", "histograms.py"
 GRAPH, OP = "adapters/_torch_graph.py", "adapters/_torch_op.py"
 JAX = "adapters/jax.py"
@@ -23,11 +23,25 @@ MUTANTS: tuple[Mutant, ...] = (
            "if self.part.masked and self.looking and not self.memory.trusted:", "if False:"),
     Mutant("margins of one ignore label for all", "reader.py",
            "part.by_margin and len(readings) == 1", "part.by_margin", "torch"),
-    Mutant("transformations that pass plain tensors by missed", CALL,
-           "return transformed or in_forward_mode() or ", "return in_forward_mode() or ", "torch"),
-    Mutant("tracers shown a constant", CALL, " or torch.jit.is_tracing()", "", "torch"),
-    Mutant("forward mode within forward mode taken", CALL,
-           "if sum(level.key() == jvp for level in stack) > 1:", "if False:", "torch"),
+    Mutant("transformations that pass plain tensors by missed", WATCH,
+           "if transforms() or torch", "if torch", "torch"),
+    Mutant("tracers shown a constant", WATCH, " or torch.jit.is_tracing()", "", "torch"),
+    Mutant("early tracers shown a constant", WATCH, "return before is not None", "return False",
+           "torch"),
+    Mutant("forward mode within forward mode taken", WATCH,
+           "sum(level.key() == jvp for level in stack) > 1:", "False:", "torch"),
+    Mutant("levels of other threads taken for one's own", WATCH,
+           "return forward_ad.unpack_dual(x).tangent is not None", "return True", "torch"),
+    Mutant("slope at 0 lost where others differentiate", GRAPH,
+           "if transforms() or in_forward_mode():", "if False:", "torch"),
+    Mutant("tangents of few digits", GRAPH,
+           "        pred = pred.to(self.compute_dtype(pred.dtype))\n", "", "torch"),
+    Mutant("undefined upstream gradients taken for ones", CALL,
+           "if cotangent is None:", "if False:", "torch"),
+    Mutant("sums of one tile kept in few digits", "backend.py",
+           "tuple(self.total(c, term.per_sample) for c in zip(*parts, strict=True))",
+           "(parts[0] if len(parts) == 1 and self.name == 'torch' else tuple("
+           "self.total(c, term.per_sample) for c in zip(*parts, strict=True)))", "torch"),
     Mutant("masked arrays read", NUMPY, "isinstance(x, np.ma.MaskedArray)", "False"),
     Mutant("tiles without values looked at", "engine.py", "self.looking and backend.eager",
            "self.looking", "jax"),
@@ -146,10 +160,11 @@ MUTANTS: tuple[Mutant, ...] = (
            "return taken", "torch"),
     Mutant("upstream gradient of small tensors lost", FEW, "_own(cotangent))", "None)", "torch"),
     Mutant("a tensor's memory shared with NumPy", FEW, "else x.clone())", "else x)", "torch"),
-    Mutant("tangents lost", CALL, "return transformed or in_forward_mode() or ",
-           "return transformed or ", "torch"),
+    Mutant("tangents lost", WATCH, "_is_more(x) or carries_tangent(x)", "_is_more(x)", "torch"),
+    Mutant("tangents of upstream gradients lost", EAGER, " or carries_tangent(cotangent)", "",
+           "torch"),
     Mutant("batches of upstream gradients taken for tensors", EAGER,
-           " or is_batched(cotangent)", "", "torch"),
+           "is_batched(cotangent) or ", "", "torch"),
     Mutant("small tensors stay in float32", FEW, "_tensor(value), _tensor(gradient).to(pred.dtype)",
            "_tensor(value), _tensor(gradient)", "torch"),
     Mutant("every tensor is small", FEW, "and x.numel() <= MOST", "and MOST > 0", "torch"),

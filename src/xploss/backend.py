@@ -85,8 +85,6 @@ class Backend(Kernels):
             rows: list[list[Measured]] = []
             for block in blocks:
                 rows.append(measure(block, rows[-1] if rows else None))
-            if len(rows) == 1:
-                return [self._alone(*each) for each in zip(rows[0], terms, strict=True)]
             return [
                 self.united(parts[-1])
                 if term.accumulates
@@ -103,12 +101,6 @@ class Backend(Kernels):
             tuple(self._joined(c, term) for c in zip(*parts, strict=True))
             for term, parts in zip(terms, zip(*found, strict=True), strict=True)
         ]
-
-    def _alone(self, part: Measured, term: Term) -> Measured:
-        """The statistics of a run of one block, from those of the block."""
-        if term.accumulates:
-            return self.united(part)
-        return part if term.per_sample else tuple(map(self.add_samples, part))
 
     def _joined(self, parts: Sequence[Array], term: Term) -> Array:
         if term.per_sample:

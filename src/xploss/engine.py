@@ -133,6 +133,7 @@ def check_cotangent(backend: Backend, value: Array | None, cotangent: Array | No
         raise TypeError(
             f"cotangent is {cotangent!r}; expected an array of floats of the library of pred"
         )
+    backend.refuse_kind("cotangent", cotangent)
     if value is not None and tuple(cotangent.shape) != tuple(value.shape):
         raise ValueError(
             f"cotangent has shape {tuple(cotangent.shape)}; expected that of the value, "

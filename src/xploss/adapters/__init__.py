@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .. import _xp
@@ -51,6 +52,12 @@ def _generic(x: Any) -> Backend:
             f"pred is a {type(x).__name__}; expected an array of NumPy, PyTorch, JAX, CuPy or "
             "another library of the Python Array API; convert it, for example by numpy.asarray"
         )
+    return _backend_for(_xp.namespace(x))
+
+
+@lru_cache(maxsize=16)
+def _backend_for(xp: _xp.Namespace) -> Backend:
+    """One backend per namespace, which plans of calls are kept for."""
     from ..backend import Backend
 
-    return Backend(_xp.namespace(x))
+    return Backend(xp)

@@ -15,10 +15,11 @@ from ..backend import Backend
 from ..engine import Problem
 from ..threads import CALMING, Workers
 from ..tiles import KEPT, LARGE
-from ._torch_call import State, is_batched
+from ._torch_call import State
 from ._torch_graph import TorchBackend
 from ._torch_kernels import EagerKernels
 from ._torch_lookups import NUMPY_DTYPES
+from ._torch_watch import carries_tangent, is_batched
 
 if TYPE_CHECKING:
     from ..tiles import Block
@@ -136,7 +137,8 @@ class EagerBackend(EagerKernels):
     def backward(
         self, state: State, cotangent: Array, pred: Array, target: Array, weight: Array | None
     ) -> Array:
-        if torch.is_grad_enabled() or is_batched(cotangent):
+        watched = is_batched(cotangent) or carries_tangent(cotangent)
+        if torch.is_grad_enabled() or watched:
             return self._graph.backward(state, cotangent, pred, target, weight)
         with state.lock:
             return self.gradient(state, cotangent, pred, target, weight)

@@ -13,7 +13,8 @@ from .._xp import Array, Device, Dtype
 from ..backend import Backend
 from ..engine import Problem
 from . import _torch_op
-from ._torch_call import Call, EagerCall, ForwardCall, State, in_forward_mode, is_traced, is_watched
+from ._torch_call import Call, EagerCall, ForwardCall, State
+from ._torch_watch import in_forward_mode, refuse_nested, transforms
 
 if TYPE_CHECKING:
     from ..loss import Loss
@@ -131,6 +132,12 @@ class TorchBackend(Backend):
         whole = 1 + x
         return torch.log(whole) + (x - (whole - 1)) / whole
 
+    def bend(self, x: Array) -> Array:
+        if transforms() or in_forward_mode():
+            # these differentiate what is compiled as it is
+            return super().bend(x)
+        return torch.exp(-torch.abs(x))
+
     def sum_cost_of_both(self, z: Array, t: Array, bent: Array | None, dtype: Dtype) -> Array:
         if z.device.type != "cpu" or z.shape[-1] < _GROUP:
             return super().sum_cost_of_both(z, t, bent, dtype)
@@ -233,15 +240,21 @@ class TorchBackend(Backend):
         if self.traces and torch.compiler.is_dynamo_compiling() and _torch_op.fits(loss, pred):
             Problem(self, loss, pred, target, weight)  # its checks, while tracing
             return _torch_op.value(loss, pred, target, weight)
-        differentiated = pred.requires_grad and torch.is_grad_enabled()
-        observed = self.traces and not torch.compiler.is_compiling()
-        if observed and torch.jit.is_tracing():
-            # a node of ours would be called back in Python
-            return self.value_alone(loss, pred, target, weight)
-        if not (differentiated or (observed and (is_watched() or is_traced(pred)))):
+        if self.traces and not torch.compiler.is_compiling():
+            return self._watched_value(loss, pred, target, weight)
+        if not (pred.requires_grad and torch.is_grad_enabled()):
             return self.value_alone(loss, pred, target, weight)
         call = Call if self.traces else EagerCall
-        if observed and in_forward_mode():
+        return call.apply(State(self, loss), pred, target, weight)
+
+    def _watched_value(self, loss: Loss, pred: Array, target: Array, weight: Array | None) -> Array:
+        """The value where a transformation, a tracer or forward mode is at work."""
+        if torch.jit.is_tracing():
+            # a node of ours would be called back in Python, and others have other derivatives
+            return self.value_alone(loss, pred.detach(), target, weight)
+        call = Call
+        if in_forward_mode():
+            refuse_nested(pred)
             call = ForwardCall
         return call.apply(State(self, loss), pred, target, weight)
 
@@ -256,22 +269,36 @@ class TorchBackend(Backend):
         cotangent: Array | None,
         statistics: Sequence[Measured] | None,
     ) -> tuple[Array, Array]:
+        pred, target, weight = self._plain(pred, target, weight)
         plain = self.traces and cotangent is None and statistics is None
         if plain and torch.compiler.is_dynamo_compiling() and _torch_op.fits(loss, pred):
             Problem(self, loss, pred, target, weight)  # its checks, while tracing
-            return _torch_op.value_and_grad(loss, pred.detach(), target, weight)
+            return _torch_op.value_and_grad(loss, pred, target, weight)
         with torch.no_grad():
             return super().value_and_grad(loss, pred, target, weight, cotangent, statistics)
+
+    def _plain(
+        self, pred: Array, target: Array, weight: Array | None
+    ) -> tuple[Array, Array, Array | None]:
+        """The tensors of a call without graphs and tangents."""
+        self.refuse_gradients(target, weight)
+        if not self.traces or not isinstance(target, torch.Tensor):
+            return pred, target, weight
+        weighed = weight.detach() if isinstance(weight, torch.Tensor) else weight
+        return pred.detach(), target.detach(), weighed
 
     def statistics(
         self, loss: Loss, pred: Array, target: Array, weight: Array | None
     ) -> tuple[list[Measured], Dtype]:
+        pred, target, weight = self._plain(pred, target, weight)
         with torch.no_grad():
             return super().statistics(loss, pred, target, weight)
 
     def forward(self, state: State, pred: Array, target: Array, weight: Array | None) -> Array:
         """The value, for autograd."""
-        problem = Problem(self, state.loss, pred, target, weight)
+        # who records these operations is not to differentiate them
+        x = pred if torch.compiler.is_compiling() else pred.detach()
+        problem = Problem(self, state.loss, x, target, weight)
         return problem.score(problem.measure())[0]
 
     def backward(
@@ -286,6 +313,8 @@ class TorchBackend(Backend):
         self, state: State, tangent: Array, pred: Array, target: Array, weight: Array | None
     ) -> Array:
         """The derivative of the value along a tangent of `pred`, for autograd's forward mode."""
+        # a gradient of few digits would lose what the sum of so small numbers is made of
+        pred = pred.to(self.compute_dtype(pred.dtype))
         problem = Problem(self, state.loss, pred, target, weight)
         value, slopes = problem.score(problem.measure())
         if value.ndim == 0:

@@ -78,6 +78,7 @@ def is_small(*arrays: Any) -> bool:
             and x.dtype in _DTYPES
             and x.device.type == "cpu"
             and x.layout == torch.strided
+            and not x.is_nested
         ):
             return False
     unwatched: bool = torch._C._len_torch_dispatch_stack() == 0  # noqa: SLF001

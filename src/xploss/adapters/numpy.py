@@ -63,7 +63,7 @@ class NumpyBackend(FlatBackend):
             )
 
     def compute_dtype(self, dtype: Dtype) -> Dtype:
-        return np.float64 if dtype.itemsize == 8 else np.float32
+        return np.float64 if np.dtype(dtype).itemsize == 8 else np.float32
 
     def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
         # without what a subclass adds, such as the file of a memmap

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from .. import _xp
-from ._torch_call import is_traced, is_watched
 from ._torch_eager import DeviceBackend, EagerBackend
 from ._torch_graph import TorchBackend
 from ._torch_small import SmallBackend, is_small
+from ._torch_watch import is_watched
 
 _NAMESPACE = _xp.namespace(torch.empty(0))
 _GRAPH = TorchBackend(_NAMESPACE)
@@ -20,13 +20,9 @@ _DEVICE = DeviceBackend(_NAMESPACE, _GRAPH)
 
 
 def backend(*arrays: Any) -> TorchBackend:
-    """The backend for tensors, by whether operations on them are being traced."""
-    # a transformation passes plain tensors by, but takes no node of the graph for eager mode
-    if torch.compiler.is_compiling() or is_watched():
+    """The backend for tensors, by whether somebody watches the operations on them."""
+    if torch.compiler.is_compiling() or is_watched(*arrays):
         return _GRAPH
-    for x in arrays:
-        if is_traced(x):
-            return _GRAPH
     if is_small(*arrays):
         return _SMALL
     return EAGER if arrays[0].device.type == "cpu" else _DEVICE

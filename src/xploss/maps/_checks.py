@@ -20,6 +20,7 @@ def backend_for(name: str, array: Array, kinds: tuple[str, ...], hint: str) -> B
             f"{name} is a {type(array).__name__}; expected an array of NumPy, PyTorch, JAX, CuPy "
             "or another library of the Python Array API; convert it, for example by numpy.asarray"
         ) from error
+    backend.refuse_kind(name, array)
     if not backend.isdtype(array, kinds):
         expected = " or ".join("integer" if kind == "integral" else kind for kind in kinds)
         raise TypeError(f"{name} has dtype {array.dtype}; expected {expected}; {hint}")
