@@ -194,8 +194,8 @@ class Term(Loss):
 
     A subclass defines `measure` (a tile to statistics), `score` (statistics to the loss per
     class, with its slopes) and `pull` (slopes to derivatives on a tile). Shapes: R is 1, or the
-    number of samples with statistics per sample; C classes, m pixels of a tile. Losses that are equal
-    are taken for one: all that a loss computes with is in its fields.
+    number of samples with statistics per sample; C classes, m pixels of a tile. Losses that are
+    equal are taken for one: all that a loss computes with is in its fields.
     """
 
     mode: Mode
