@@ -186,6 +186,10 @@ def test_upstream_gradients_in_a_dual_level(torch: Any, count: int) -> None:
         def backward(ctx: Any, upstream: Any) -> None:
             return None
 
+        @staticmethod
+        def jvp(ctx: Any, tangent: Any) -> Any:
+            return tangent.clone()
+
     (expected,) = torch.autograd.grad(loss(x, t), x)
     value = loss(x, t)
     with forward_ad.dual_level():
@@ -193,10 +197,8 @@ def test_upstream_gradients_in_a_dual_level(torch: Any, count: int) -> None:
         (slope,) = torch.autograd.grad(value, x, grad_outputs=upstream)
         torch.testing.assert_close(forward_ad.unpack_dual(slope).tangent, 2 * expected)
         dual = forward_ad.make_dual(x, torch.ones_like(x))
-        cut = torch.autograd.grad(Cut.apply(loss(x, t)) + x.sum() * 0, x)
-        cut_dual = torch.autograd.grad(loss(dual, t) * 0 + x.sum() * 0, x)
-        assert not cut[0].any()
-        assert not forward_ad.unpack_dual(cut_dual[0]).primal.any()
+        (cut,) = torch.autograd.grad(Cut.apply(loss(dual, t)) + 0 * x.sum(), x)
+        assert not cut.any()
 
 
 def test_the_forward_mode_of_another_thread(torch: Any) -> None:
