@@ -16,7 +16,9 @@ def is_watched(*arrays: Any) -> bool:
     # transformations and tracers pass plain tensors by, and still see what is done with them
     if transforms() or torch.jit.is_tracing() or _is_recorded():
         return True
-    return any(_is_more(x) or carries_tangent(x) for x in arrays)
+    if in_forward_mode() and any(map(carries_tangent, arrays)):
+        return True
+    return any(map(_is_more, arrays))
 
 
 def transforms() -> bool:
