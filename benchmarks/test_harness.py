@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from . import compare, goals, ratios, report
+from . import compare, goals, ratios, report, timing
 from .__main__ import merged
 from .contender import OURS, Contender, agreement
 from .measure import against
 from .peers.naive import Naive
 from .plan import Job, Plan
 from .regimes import Regime
-from .timing import Effort, hopeful, interleave
+from .timing import SHORTEST, Effort, hopeful, interleave
 from .workloads import LOSSES, Workload, make_inputs
 
 
@@ -204,3 +204,8 @@ def test_plain_code_has_the_gradient_of_its_value(loss: str, shape: tuple[int, .
     step = 1e-6
     ahead = naive.value(x + step * direction, y) - naive.value(x - step * direction, y)
     assert (gradient * direction).sum() == pytest.approx(ahead / (2 * step), rel=1e-5)
+
+
+def test_a_slow_first_call_does_not_shorten_the_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "_sample", lambda _, count: 1e-3 if count == 1 else 1e-5)
+    assert timing._repeats(lambda: None) * 1e-5 >= SHORTEST

@@ -62,8 +62,11 @@ def hopeful(samples: Mapping[str, list[float]]) -> list[str]:
 def _repeats(call: Callable[[], Any]) -> int:
     """How many calls make a sample; this warms up too."""
     call()
-    taken = _sample(call, 1)
-    return max(1, round(SHORTEST / max(taken, 1e-7)))
+    count = 1
+    # a first call, into cold caches, tells little of those that follow
+    while (taken := count * _sample(call, count)) < SHORTEST:
+        count = max(count + 1, round(count * SHORTEST / max(taken, 1e-7)))
+    return count
 
 
 def _sample(call: Callable[[], Any], repeats: int) -> float:
