@@ -38,7 +38,7 @@ ROUTES = {
 FIRST: dict[str, tuple[str, ...]] = {
     "numpy": ("gradients", "lovasz", "errors"),
     "strict": ("gradients",),
-    "torch": ("torch_small", "torch", "torch_op", "gradients"),
+    "torch": ("torch_watch", "torch_small", "torch", "torch_op", "gradients"),
     "jax": ("jax", "statistics"),
 }
 SLOW = ("demo", "readme", "published", "torch_compile")
