@@ -15,6 +15,7 @@ from .scoring import add_values, score_term
 
 if TYPE_CHECKING:
     from .loss import Loss, Term
+    from .plan import Part
     from .tiles import Block, Grid
     from .walk import Measured
 
@@ -39,15 +40,12 @@ class Backend(Kernels):
 
     # walks
 
-    def tile_limit(self, x: Array, size: int, accumulates: bool, entrywise: bool) -> int:
-        """How many elements a tile of `x` may have; beside large statistics, fewer.
+    def tile_limit(self, part: Part) -> int:
+        """How many elements a tile may have; beside large statistics, fewer."""
+        return self.tile_elements >> part.accumulates
 
-        With `entrywise`, what is computed of an entry depends on no other.
-        """
-        return self.tile_elements >> accumulates
-
-    def workers(self, size: int, accumulates: bool, entrywise: bool) -> int:
-        """How many threads walk over the tiles of an array of so many elements."""
+    def workers(self, part: Part) -> int:
+        """How many threads walk over the tiles."""
         return 1
 
     def scoring(self, arrays: Sequence[Array]) -> tuple[Backend, Sequence[Array]]:

@@ -124,9 +124,9 @@ class Kernels(Histograms):
         """−log p to full precision, of p with q = 1 − p."""
         return self.log1p(q / p)
 
-    def below(self, p: Array, limit: float) -> Array:
-        """Probabilities, with 0 in the place of those that are not below `limit`."""
-        return self.xp.where(p < limit, p, self.xp.zeros_like(p))
+    def add_below(self, p: Array, limit: float) -> Array:
+        """Σ over the classes of the probabilities that are below `limit`."""
+        return self.add_classes(self.xp.where(p < limit, p, self.xp.zeros_like(p)))
 
     def sigmoid(self, z: Array, room: Array | None = None) -> tuple[Array, Array | None]:
         """The sigmoid, and what `sigmoid_pull` is spared work by, which is in `room` if given.
@@ -153,6 +153,10 @@ class Kernels(Histograms):
         e = self.xp.exp(self.xp.where(z > 0, -z, z)) if kept is None else kept
         pulled = e / ((1 + e) * (1 + e))
         return pulled if slope is None else slope * pulled
+
+    def complement(self, x: Array) -> Array:
+        """1 − x."""
+        return 1 - x
 
     def signed(self, t: Array) -> Array:
         """2t − 1."""
@@ -201,13 +205,16 @@ class Kernels(Histograms):
         far = self.sum_pixels(self.minimum(margin, 0.0), None, dtype)
         return self.sum_of_logs(e, dtype) - far, e
 
-    def sum_of_logs(self, x: Array, dtype: Dtype) -> Array:
-        """Σ log(1 + x) over the pixels, (k, C), of numbers in [0, 1].
+    def sum_of_logs(self, x: Array, dtype: Dtype, most: float = 1.0) -> Array:
+        """Σ log(1 + x) over the pixels, (k, C), of numbers in [0, most].
 
         Numbers are joined before, as (1 + a)(1 + b) = 1 + (a + b + ab), where small ones keep
         their digits.
         """
         group = self.group if x.shape[-1] >= self.many else 1
+        largest = math.log2(float(self.xp.finfo(x.dtype).max))
+        while group > 1 and not group * math.log2(1 + most) < largest:
+            group //= 2
         count = x.shape[-1] // group
         joined, rest = x, None
         if count * group < x.shape[-1]:
@@ -273,13 +280,20 @@ class Kernels(Histograms):
         """
         return self.miss(margin, kept) * slope
 
-    def odds(self, away: Array, room: Array | None = None) -> Array:
-        """exp(away), up to the `largest_odds`.
+    def odds(self, away: Array) -> Array:
+        """exp(away), up to the `largest_odds`."""
+        # not bounded after, for some libraries warn where an exponential overflows
+        return self.xp.exp(self.minimum(away, math.log(self.largest_odds(away))))
+
+    def odds_against(
+        self, x: Array, truth: Array, room: Array | None = None
+    ) -> tuple[Array, float]:
+        """exp((1 − 2t)·x) of a hard target, up to the `largest_odds`, and at least their largest.
 
         It may be in `room`, which only a backend that `holds` is given.
         """
-        # not bounded after, for some libraries warn where an exponential overflows
-        return self.xp.exp(self.minimum(away, math.log(self.largest_odds(away))))
+        odds = self.odds(self.against(truth) * x)
+        return odds, self.largest_odds(odds)
 
     def largest_odds(self, like: Array) -> float:
         """The largest number whose inverse has all its digits."""
@@ -288,6 +302,10 @@ class Kernels(Histograms):
     def inverse_of_odds(self, odds: Array) -> Array:
         """1/(1 + odds), the probability that `odds` are against."""
         return 1 / (1 + odds)
+
+    def share_of_odds(self, odds: Array, place: Array | None = None) -> Array:
+        """odds/(1 + odds); it may be in `place`, where the odds may be."""
+        return odds / (1 + odds)
 
     def cost_of_away(self, away: Array, odds: Array) -> Array:
         """−log of the sigmoid of −away, which may be used up, to full precision on both sides."""
@@ -304,14 +322,18 @@ class Kernels(Histograms):
 
         With p, q = 1 − p and c = −log p of that side: dF = q^γ·(q + γ·p·c). `away` may be used up.
         """
-        p, q, cost = self.sides_of_away(away)
+        return self._focal(*self.sides_of_away(away), focus)
+
+    def focal_of_odds(self, odds: Array, cost: Array, focus: float) -> tuple[Array, Array]:
+        """The same from the odds against a side, and its c; both may be used up."""
+        p = self.inverse_of_odds(odds)
+        return self._focal(p, self.multiply(odds, p, odds), cost, focus)
+
+    def _focal(self, p: Array, q: Array, cost: Array, focus: float) -> tuple[Array, Array]:
+        """F and its derivative from p, 1 − p and −log p, which may be used up."""
         power = q * q if focus == 2.0 else q**focus
         # an infinite cost, whose p is 0, adds 0 to the slope
         return power * cost, power * (q + focus * (p * self.minimum(cost, HUGE)))
-
-    def either(self, x: Array, y: Array, truth: Array, place: Array) -> Array:
-        """`x` where a target is 0, `y` where it is 1; it may be in `place`, which may be either."""
-        return self.xp.where(truth > 0.5, y, x)
 
     def less(self, x: Array | None, y: Array, z: Array) -> Array:
         """X − y·z in the shape of y, with 0 for None; x may be used up if it has that shape."""
@@ -420,6 +442,10 @@ class Kernels(Histograms):
     def add_classes(self, x: Array) -> Array:
         """Σ over the classes, axis 1 of 2 or 3, which is kept."""
         return self.xp.sum(x, axis=1, keepdims=True, dtype=x.dtype)
+
+    def add_products(self, x: Array, y: Array) -> Array:
+        """Σ x·y over the classes, axis 1, which is kept."""
+        return self.add_classes(x * y)
 
     def hinge(self, z: Array, t: Array) -> Array:
         """The hinge errors max(0, 1 − (2t − 1)·z)."""

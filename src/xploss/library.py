@@ -69,6 +69,10 @@ class Library:
         """The smallest and the largest value."""
         return float(self.xp.min(x)), float(self.xp.max(x))
 
+    def largest(self, x: Array) -> float:
+        """The largest value; NaN if any is."""
+        return float(self.xp.max(x))
+
     def cast(self, x: Array, dtype: Dtype) -> Array:
         """`x` in a dtype; itself if it has it."""
         return self.xp.astype(x, dtype, copy=False)

@@ -295,6 +295,11 @@ class Term(Loss):
         return not self.pointwise
 
     @property
+    def by_margin(self) -> bool:
+        """Whether all is read of the margin of a hard target."""
+        return False
+
+    @property
     def takes_notes(self) -> bool:
         """Whether `pull` is spared work by an array of the tile's shape that `measure` fills."""
         return False
@@ -303,6 +308,11 @@ class Term(Loss):
     def accumulates(self) -> bool:
         """Whether the statistics are so large that tiles should add to them in place."""
         return False
+
+    @property
+    def crowded(self) -> bool:
+        """Whether more arrays of a tile are needed at a time than by most losses."""
+        return self.accumulates
 
     def for_size(self, pixels: int) -> Term:
         """The loss as it is best computed for so many pixels per class, if nothing is added."""

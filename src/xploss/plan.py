@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -36,6 +37,11 @@ class Part:
     @lazy
     def first(self) -> Term:
         return self.terms[0][2]
+
+    @lazy
+    def size(self) -> int:
+        """The elements of the array of predictions."""
+        return math.prod(self.layout.sizes)
 
     @lazy
     def dtype(self) -> Dtype:
@@ -85,20 +91,27 @@ class Part:
         return any(term.accumulates for *_, term in self.terms)
 
     @lazy
+    def crowded(self) -> bool:
+        """Whether the terms need more arrays of a tile at a time than most losses."""
+        return len(self.terms) > 1 or self.first.crowded
+
+    @lazy
     def whole(self) -> bool:
         """Whether a term must see all pixels in one tile."""
         return any(term.whole for *_, term in self.terms)
 
     @lazy
     def noted(self) -> bool:
-        """Whether the gradient's array is for the notes of the only term."""
-        return len(self.terms) == 1 and self.first.takes_notes
+        """Whether the gradient's array is for notes of the only term, and not for its p."""
+        # p may be read until the last of a gradient is written
+        ahead = self.ahead and self.entrywise
+        return ahead or (len(self.terms) == 1 and self.first.takes_notes)
 
     @lazy
     def by_margin(self) -> bool:
         """Whether a hard target's margins are better than the logits to begin from."""
-        several = len(self.terms) > 1 and any(term.pointwise for *_, term in self.terms)
-        return self.backend.one_exponential and several and self.entrywise
+        by_margin = self.entrywise and any(term.by_margin for *_, term in self.terms)
+        return by_margin and self.backend.one_exponential
 
     @lazy
     def once(self) -> bool:

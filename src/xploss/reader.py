@@ -105,7 +105,8 @@ class Reader:
         if not part.first.from_logits:
             return Probability(self.backend, x)
         if part.by_margin and len(readings) == 1 and readings[0].hard:
-            return MarginSigmoid(self.backend, x, room, ready, truth=readings[0].truth)
+            alone = len(part.terms) == 1
+            return MarginSigmoid(self.backend, x, room, ready, truth=readings[0].truth, alone=alone)
         kind = Sigmoid if part.entrywise else Softmax
         if part.noted:
             return kind(self.backend, x, None, ready, room)

@@ -36,8 +36,9 @@ class Slopes:
     """By log(1 − p), (k, C, m)."""
     z: Array | None = None
     """By the logit, (k, C, m)."""
-    away: Array | None = None
-    """By the logit against the true side of each entry, (1 − 2t)·z, (k, C, m)."""
+    away: tuple[tuple[Array, Array], ...] = ()
+    """By the logit against the true side of each entry, (1 − 2t)·z: products of a factor,
+    (1, 1|C, 1) or (k, C, m), and (k, C, m), to be added."""
 
     @property
     def by_p(self) -> bool:
@@ -139,6 +140,14 @@ class Reading:
         b = self.backend
         chosen = b.chosen(x, self.truth, -1.0, 1.0, place)
         return b.multiply(self._against, x, place) if chosen is None else chosen
+
+    def pull_away(self, place: Array | None = None) -> Array | None:
+        """The part of the slopes `away`, which may be in `place`; None for 0."""
+        pulled = None
+        for factor, x in self.slopes.away:
+            part = self.backend.times_line(x, -2 * factor, self.truth, factor, place)
+            pulled, place = part if pulled is None else pulled + part, None
+        return pulled
 
     @lazy
     def foreground(self) -> Array:

@@ -34,15 +34,13 @@ class Walk(Reader):
     @lazy
     def grid(self) -> Grid:
         b, part = self.backend, self.part
-        samples, classes, pixels = part.layout.sizes
+        sizes = part.layout.sizes
         if b.traces:
-            return Grid(samples, classes, pixels, None)
-        size = samples * classes * pixels
+            return Grid(*sizes, None)
         if part.whole:
-            return Grid(samples, classes, pixels, size)
-        limit = b.tile_limit(self.laid.pred, size, part.accumulates, part.entrywise)
-        workers = b.workers(size, part.accumulates, part.entrywise) if size > limit else 1
-        return Grid(samples, classes, pixels, limit, workers)
+            return Grid(*sizes, part.size)
+        limit = b.tile_limit(part)
+        return Grid(*sizes, limit, b.workers(part) if part.size > limit else 1)
 
     @lazy
     def _outward(self) -> Grid:
@@ -102,14 +100,14 @@ class Walk(Reader):
         """The statistics of each term over all blocks."""
         b, part, room = self.backend, self.part, self.memory.room
         ahead = None if self.memory.ahead is None else self._near(self.memory.ahead)
-        # where the gradient is written, only a softmax may be read that is written last
-        aside = ahead is not None and (part.entrywise or not part.wide)
+        # a gradient in half precision holds nothing meanwhile
+        aside = ahead is not None and not part.wide
 
         def measured(block: Block, held: list[Measured] | None) -> list[Measured]:
             own = None if room is None else b.cut(room, block)
             activation, readings = self.tile(block, None if aside else own)
             found: dict[int, Measured] = {}
-            for position in part.order:
+            for position in reversed(part.order) if activation.costs_first else part.order:
                 term = part.terms[position][2]
                 so_far = held[position] if held is not None and term.accumulates else None
                 found[position] = term.measure(activation, readings[term.ignore_index], so_far)

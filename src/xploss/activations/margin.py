@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ..lazy import lazy
 from .activation import summed, weighted
@@ -18,13 +18,17 @@ if TYPE_CHECKING:
 class MarginSigmoid(Sigmoid):
     """Sigmoid of each class beside the only target of a tile, if that is hard.
 
-    All comes from one exponential, o = exp(−m), with the margin m = (2t − 1)·z: the odds against
-    the true side of an entry, whose probability is 1/(1 + o) and whose cost is log(1 + o). They
-    are in `room` in the place of p.
+    All but p comes from one exponential, o = exp(−m), with the margin m = (2t − 1)·z: the odds
+    against the true side of an entry, whose probability is 1/(1 + o) and whose cost is
+    log(1 + o). They are in `room` in the place of p.
     """
 
     truth: Array | None = None
     """The target, (k, C, m)."""
+    alone: bool = False
+    """Whether one term only reads this."""
+
+    costs_first: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Nothing beside the odds is kept."""
@@ -35,53 +39,47 @@ class MarginSigmoid(Sigmoid):
         return self.backend.against(self.truth)
 
     @lazy
-    def _away(self) -> Array:
-        """−m; used up by the cost, before which the odds are asked for."""
-        chosen = self.backend.chosen(self.x, self.truth, -1.0, 1.0)
-        if chosen is not None:
-            return chosen
-        against = self._against()
-        return self.backend.multiply(against, self.x, against)
-
-    @lazy
-    def _odds(self) -> Array:
+    def _bounded(self) -> tuple[Array, float]:
+        """The odds, and a number they are not above."""
+        b = self.backend
         if self.ready:
-            return self.room
-        return self.backend.odds(self._away, self.room)
+            assert self.room is not None
+            return self.room, b.largest_odds(self.room)
+        assert self.truth is not None
+        return b.odds_against(self.x, self.truth, self.room)
 
-    def _sides(self) -> tuple[Array, Array]:
-        """P of the wrong and of the true side."""
-        right = self.backend.inverse_of_odds(self._odds)
-        return self.backend.multiply(self._odds, right), right
+    @property
+    def _odds(self) -> Array:
+        return self._bounded[0]
 
     @lazy
     def p(self) -> Array:
-        wrong, right = self._sides()
-        return self.backend.either(wrong, right, self.truth, right)
-
-    @property
-    def q(self) -> Array:
-        wrong, right = self._sides()
-        return self.backend.either(right, wrong, self.truth, wrong)
+        return self.backend.sigmoid(self.x)[0]
 
     @lazy
     def _cost(self) -> Array:
-        odds = self._odds
-        return self.backend.cost_of_away(self._away, odds)
+        b, (odds, most) = self.backend, self._bounded
+        if most < b.largest_odds(odds):
+            return b.log1p(odds)
+        return b.cost_of_away(b.multiply(self._against(), self.x), odds)
 
     def cost_true(self, reading: Reading) -> Array:
         return self._cost
 
     def sum_of_costs(self, reading: Reading) -> Array:
-        # to find the odds of at most 1, whose logarithms can be shared, costs what that would spare
+        b, (odds, most) = self.backend, self._bounded
+        if reading.weight is None and most < b.largest_odds(odds):
+            return b.sum_of_logs(odds, reading.accumulator, most)
         return reading.sum(self._cost)
 
     def focal_true(self, reading: Reading, focus: float) -> tuple[Array, Array] | None:
-        # the other terms share the odds
-        return None
+        if not self.alone:
+            # the other terms share the odds
+            return None
+        return self.backend.focal_of_odds(self._odds, self._cost, focus)
 
     def sides_true(self, reading: Reading) -> tuple[Array, Array]:
-        return self._sides()[0], self._cost
+        return self.backend.share_of_odds(self._odds), self._cost
 
     def pull(self, reading: Reading, place: Array | None = None) -> Array:
         """Dz = w·((g + s·g')·r + s·u), with the sides r and w = 1 − r and the sign s = 2t − 1.
@@ -89,22 +87,33 @@ class MarginSigmoid(Sigmoid):
         g is the slope by p, g' and u are those by p and log p of the truth.
         """
         s, b = reading.slopes, self.backend
-        rest = s.z
+        rest = summed(s.z, reading.pull_away(place))
         if s.log_p is not None:
             rest = summed(rest, self.q * s.log_p)
         if s.log_q is not None:
             rest = summed(rest, -(self.p * s.log_q))
-        wrong, right = self._sides()
-        slope = self._times_slope(right, reading)
-        if s.log_p_true is not None:
-            slope = b.less(slope, self._against(), s.log_p_true)
-        pulled = rest
-        if slope is not None:
-            pulled = summed(b.multiply(wrong, slope, place), rest)
+        pulled = summed(self._pull_sides(reading, place), rest)
         return weighted(b.xp.zeros_like(self.x) if pulled is None else pulled, reading)
 
-    def _times_slope(self, right: Array, reading: Reading) -> Array | None:
-        """(g + s·g')·r, in the place of r; None for 0."""
+    def _pull_sides(self, reading: Reading, place: Array | None) -> Array | None:
+        """What there is by p, and by the truth; None for 0."""
+        s, b, by_cost = reading.slopes, self.backend, reading.slopes.log_p_true
+        # nobody asks for the odds after this
+        odds, used_up = self._odds, self.room
+        if not (s.by_p or s.p_true is not None):
+            if by_cost is None:
+                return None
+            wrong = b.share_of_odds(odds, used_up)
+            return b.times_line(wrong, 2 * by_cost, reading.truth, -by_cost, place)
+        right = b.inverse_of_odds(odds)
+        wrong = b.multiply(odds, right, used_up)
+        slope = self._times_slope(right, reading)
+        if by_cost is not None:
+            slope = b.less(slope, self._against(), by_cost)
+        return b.multiply(wrong, slope, place)
+
+    def _times_slope(self, right: Array, reading: Reading) -> Array:
+        """(g + s·g')·r, in the place of r."""
         s, b = reading.slopes, self.backend
         if s.only_line is not None and s.p_true is None:
             start, rise = s.only_line
@@ -112,4 +121,5 @@ class MarginSigmoid(Sigmoid):
         slope = reading.slope_by_p
         if s.p_true is not None:
             slope = b.less(slope, self._against(), s.p_true)
-        return None if slope is None else b.multiply(slope, right, right)
+        assert slope is not None
+        return b.multiply(slope, right, right)

@@ -122,9 +122,7 @@ class Sigmoid(Activation):
             pulled = _added(b, pulled, -(self.p * s.log_q))
         if s.z is not None:
             pulled = _added(b, pulled, s.z)
-        if s.away is not None:
-            own = place if pulled is None else None
-            pulled = _added(b, pulled, reading.away(s.away, own))
+        pulled = _added(b, pulled, reading.pull_away(place if pulled is None else None))
         return weighted(b.xp.zeros_like(self.x) if pulled is None else pulled, reading)
 
     def _pull_p(self, reading: Reading, place: Array | None) -> Array:

@@ -69,8 +69,7 @@ class Softmax(Activation):
     @lazy
     def _rest(self) -> Array:
         """Σ p of all classes but one above SURE, (k, 1, m): what that one leaves of 1."""
-        small = self.backend.below(self.p, SURE)
-        return self.backend.add_classes(small)
+        return self.backend.add_below(self.p, SURE)
 
     @lazy
     def q(self) -> Array:
@@ -88,8 +87,12 @@ class Softmax(Activation):
 
     def true(self, reading: Reading) -> Array:
         if "true" not in reading.memory and self._has_masks(reading):
-            # of a pixel, one class at most is not 0
-            reading.memory["true"] = self.backend.add_classes(self.overlap(reading))
+            # of a pixel, one class at most is not 0; who wants the overlap had it before
+            b, overlap = self.backend, reading.memory.pop("overlap", None)
+            if overlap is None:
+                reading.memory["true"] = b.add_products(self.p, reading.truth)
+            else:
+                reading.memory["true"] = b.add_classes(overlap)
         return super().true(reading)
 
     def _has_masks(self, reading: Reading) -> bool:
@@ -175,7 +178,8 @@ class Softmax(Activation):
         s = reading.slopes
         if s.p_true is None:
             return s.log_p_true
-        return summed(s.log_p_true, self.backend.multiply(s.p_true, self.true(reading)))
+        by_log = self.backend.multiply(s.p_true, self.true(reading))
+        return by_log if s.log_p_true is None else self.backend.add_to(by_log, s.log_p_true)
 
     def _pull_masks(self, slope: Array | None, reading: Reading, place: Array | None) -> Array:
         """`pull` over a mask of each class, with the slopes by the truth among those by p.

@@ -22,6 +22,7 @@ from ._torch_lookups import NUMPY_DTYPES
 from ._torch_watch import carries_tangent, is_batched
 
 if TYPE_CHECKING:
+    from ..plan import Part
     from ..tiles import Block
 
 _HUGE = 1 << 22
@@ -79,13 +80,15 @@ class EagerBackend(EagerKernels):
     def rows(self, x: Array, block: Block) -> Array:
         return Backend.rows(self, x, block)
 
-    def tile_limit(self, x: Array, size: int, accumulates: bool, entrywise: bool) -> int:
-        half: bool = x.element_size() < 4
-        limit = self.tile_elements >> half
-        if entrywise and accumulates:
-            return limit >> 1
-        if entrywise or accumulates:
-            return limit
+    def tile_limit(self, part: Part) -> int:
+        half: bool = part.pred.dtype.itemsize < 4
+        limit, size = self.tile_elements >> half, part.size
+        if part.entrywise or part.accumulates:
+            if not part.crowded or (not part.accumulates and (half or size <= limit)):
+                return limit
+            # of many classes, whose statistics are large, half a tile takes more than half the time
+            few = part.entrywise or part.layout.sizes[1] <= self.few_classes
+            return limit >> few
         if size <= KEPT >> half:
             # kept, so that nothing is read again for the way back
             return size
@@ -93,12 +96,12 @@ class EagerBackend(EagerKernels):
             return limit
         # the tiles of all threads are to be small beside the array, with what is computed from
         # them; of large ones fewer operations are called, for each of which a thread may wait
-        return min(limit if accumulates else 2 * limit, size >> 5)
+        return min(2 * limit, size // 34)
 
-    def workers(self, size: int, accumulates: bool, entrywise: bool) -> int:
+    def workers(self, part: Part) -> int:
         # torch's own threads divide each operation on entries well; and for as long as a small
         # array takes, after operations of the caller's, they spin on the cores that ours would need
-        alone = entrywise or (size <= LARGE and not accumulates)
+        alone = part.entrywise or (part.size <= LARGE and not part.accumulates)
         return 1 if alone else int(torch.get_num_threads())
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any], workers: int) -> list[Any]:
@@ -173,7 +176,7 @@ class DeviceBackend(EagerBackend):
     fused_classes = 1 << 16
     group = 1
 
-    def workers(self, size: int, accumulates: bool, entrywise: bool) -> int:
+    def workers(self, part: Part) -> int:
         return 1
 
     def _fresh(self, like: Array, dtype: Dtype | None = None) -> Array:
@@ -188,7 +191,7 @@ class DeviceBackend(EagerBackend):
     def empty_like(self, x: Array) -> Array:
         return torch.empty_like(x)
 
-    def tile_limit(self, x: Array, size: int, accumulates: bool, entrywise: bool) -> int:
+    def tile_limit(self, part: Part) -> int:
         return 1 << 24
 
     def cost_of_margin(

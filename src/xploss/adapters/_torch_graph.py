@@ -113,6 +113,9 @@ class TorchBackend(Backend):
         low, high = torch.aminmax(x)
         return float(low), float(high)
 
+    def largest(self, x: Array) -> float:
+        return float(torch.amax(x))
+
     def cut(self, x: Array, block: Block) -> Array:
         return x
 

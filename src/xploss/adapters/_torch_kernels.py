@@ -145,11 +145,27 @@ class EagerKernels(EagerLookUps):
     def cost_of_odds(self, q: Array, p: Array) -> Array:
         return torch.div(q, p, out=self._fresh(q)).log1p_()
 
-    def below(self, p: Array, limit: float) -> Array:
+    def add_below(self, p: Array, limit: float) -> Array:
         # on a CPU, where() costs as much as three exponentials
-        return torch.ops.aten.hardtanh_backward.grad_input(
-            p, p, -1.0, limit, grad_input=self._fresh(p)
-        )
+        def below(x: Array, place: Array) -> Array:
+            return torch.ops.aten.hardtanh_backward.grad_input(x, x, -1.0, limit, grad_input=place)
+
+        if p.shape[1] > self.few_classes:
+            return self.add_classes(below(p, self._fresh(p)))
+        # class by class, without an array for all of them
+        first, *others = p.unsafe_split(1, 1)
+        total = below(first, self._fresh(first))
+        room = self._fresh(first) if others else total
+        for x in others:
+            total.add_(below(x, room))
+        return total
+
+    def add_products(self, x: Array, y: Array) -> Array:
+        # class by class, without an array for all of them
+        total = self._fresh(x[:, :1]).zero_()
+        for own, other in zip(x.unsafe_split(1, 1), y.unsafe_split(1, 1), strict=True):
+            torch.addcmul(total, own, other, out=total)
+        return total
 
     def bent(self, kept: Array) -> Array | None:
         # what is kept is p: the exponential is to be had for less anew
@@ -198,9 +214,23 @@ class EagerKernels(EagerLookUps):
             )
         return torch.ops.aten.log_sigmoid_backward.grad_input(slope, margin, kept, grad_input=place)
 
-    def odds(self, away: Array, room: Array | None = None) -> Array:
-        odds = self._exp(away, self._fresh(away) if room is None else room)
-        return odds.clamp_(max=self.largest_odds(away))
+    def odds(self, away: Array) -> Array:
+        return self._exp(away, self._fresh(away)).clamp_(max=self.largest_odds(away))
+
+    def odds_against(
+        self, x: Array, truth: Array, room: Array | None = None
+    ) -> tuple[Array, float]:
+        # the factor that exp2() needs, with the sign in one step
+        odds = self.chosen(x, truth, -LOG2_E, LOG2_E, room)
+        assert odds is not None
+        most, limit = self.largest(odds.exp2_()), self.largest_odds(odds)
+        if most < limit:
+            return odds, most
+        return odds.clamp_(max=limit), limit
+
+    def share_of_odds(self, odds: Array, place: Array | None = None) -> Array:
+        whole = torch.add(self.constant(1.0, odds), odds, out=self._fresh(odds))
+        return torch.div(odds, whole, out=whole if place is None else place)
 
     def inverse_of_odds(self, odds: Array) -> Array:
         return torch.add(self.constant(1.0, odds), odds, out=self._fresh(odds)).reciprocal_()
@@ -209,17 +239,14 @@ class EagerKernels(EagerLookUps):
         cost = torch.log1p(odds, out=self._fresh(odds))
         return torch.maximum(cost, away, out=away)
 
-    def focal_of_away(self, away: Array, focus: float) -> tuple[Array, Array]:
-        p, q, cost = self.sides_of_away(away)
-        power = torch.pow(q, focus, out=self._fresh(q))
-        focal = self.multiply(power, cost)
-        # an infinite cost, whose p is 0, adds 0 to the slope
-        p.mul_(cost.clamp_(max=HUGE))
-        return focal, q.add_(p, alpha=focus).mul_(power)
-
-    def either(self, x: Array, y: Array, truth: Array, place: Array) -> Array:
-        # exact at both ends
-        return torch.lerp(x, y, truth, out=place)
+    def _focal(self, p: Array, q: Array, cost: Array, focus: float) -> tuple[Array, Array]:
+        # an infinite cost, whose p is 0, adds 0 to the slope; as does one above HUGE
+        slope = torch.ops.aten.hardtanh_backward.grad_input(
+            p.mul_(cost), cost, -1.0, HUGE, grad_input=p
+        )
+        torch.add(q, slope, alpha=focus, out=slope)
+        power = q.pow_(focus)
+        return cost.mul_(power), slope.mul_(power)
 
     def less(self, x: Array | None, y: Array, z: Array) -> Array:
         if x is None:
@@ -270,6 +297,12 @@ class EagerKernels(EagerLookUps):
             return self.pull_cost(z, kept, None, self._fresh(z) if place is None else place)
         by_p = self.multiply(kept, slope, slope if slope.shape == z.shape else None)
         return self.pull_cost(z, by_p, None, place)
+
+    def add_classes(self, x: Array) -> Array:
+        return torch.sum(x, 1, keepdim=True, out=self._fresh(x[:, :1]))
+
+    def complement(self, x: Array) -> Array:
+        return torch.sub(self.constant(1.0, x), x, out=self._fresh(x))
 
     def signed(self, t: Array) -> Array:
         return torch.add(self.constant(-1.0, t), t, alpha=2, out=self._fresh(t))

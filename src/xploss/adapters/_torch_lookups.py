@@ -125,6 +125,8 @@ class EagerLookUps(TorchBackend):
         """
         strides, index = x.stride(), truth.index
         if strides not in truth.flat:
+            # one at a time, for each is as large as a quarter of a tile of 8 classes
+            truth.flat.clear()
             sample, label, pixel = strides
             start = _counting(x.shape[2], x.device)
             start = start if pixel == 1 else start * pixel

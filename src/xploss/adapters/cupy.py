@@ -11,6 +11,7 @@ from ._flat import FlatBackend
 
 if TYPE_CHECKING:
     from .._xp import Array
+    from ..plan import Part
 
 
 class CupyBackend(FlatBackend):
@@ -22,7 +23,7 @@ class CupyBackend(FlatBackend):
     def owns(self, x: Array) -> bool:
         return isinstance(x, cp.ndarray)
 
-    def tile_limit(self, x: Array, size: int, accumulates: bool, entrywise: bool) -> int:
+    def tile_limit(self, part: Part) -> int:
         return self.tile_elements
 
     def on_host(self, x: Array) -> bool:

@@ -20,6 +20,7 @@ from ..tiles import LARGE, Block, Grid
 if TYPE_CHECKING:
     from .._xp import Array, Device, Dtype
     from ..loss import Loss, Term
+    from ..plan import Part
     from ..walk import Measured
 
 
@@ -123,12 +124,12 @@ class JaxBackend(Backend):
         moved = jnp.zeros_like(flat).at[rows, place].set(flat, unique_indices=True)
         return moved.reshape(x.shape)
 
-    def tile_limit(self, x: Array, size: int, accumulates: bool, entrywise: bool) -> int:
+    def tile_limit(self, part: Part) -> int:
         if not _on_host():
             return 1 << 24
-        limit = super().tile_limit(x, size, accumulates, entrywise)
+        limit = super().tile_limit(part)
         # a loop's temporaries are to be small beside a large array
-        return min(limit, size >> 5) if size >= LARGE else limit
+        return min(limit, part.size >> 5) if part.size >= LARGE else limit
 
     # loops
 

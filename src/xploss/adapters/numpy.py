@@ -15,6 +15,7 @@ from ._flat import FlatBackend
 
 if TYPE_CHECKING:
     from .._xp import Array, Dtype
+    from ..plan import Part
     from ..walk import Measured
 
 
@@ -69,14 +70,14 @@ class NumpyBackend(FlatBackend):
         # without what a subclass adds, such as the file of a memmap
         return np.asarray(x).reshape(shape)
 
-    def tile_limit(self, x: Array, size: int, accumulates: bool, entrywise: bool) -> int:
-        limit = super().tile_limit(x, size, accumulates, entrywise)
-        if entrywise or accumulates:
+    def tile_limit(self, part: Part) -> int:
+        limit = super().tile_limit(part)
+        if part.entrywise or part.accumulates:
             return limit
         # of larger tiles fewer functions are called, for each of which a thread may wait
-        return max(limit, min(2 * limit, size >> 5))
+        return max(limit, min(2 * limit, part.size >> 5))
 
-    def workers(self, size: int, accumulates: bool, entrywise: bool) -> int:
+    def workers(self, part: Part) -> int:
         return default_count()
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any], workers: int) -> list[Any]:
@@ -177,8 +178,18 @@ class NumpyBackend(FlatBackend):
         q += rest * above
         return q
 
-    def below(self, p: Array, limit: float) -> Array:
-        return p * (p < p.dtype.type(limit))
+    def add_below(self, p: Array, limit: float) -> Array:
+        return self.add_products(p, p < p.dtype.type(limit))
+
+    def add_products(self, x: Array, y: Array) -> Array:
+        if x.shape[1] > self.few_classes:
+            return self.add_classes(x * y)
+        # class by class, without an array for all of them
+        total = x[:, :1] * y[:, :1]
+        room = np.empty_like(total)
+        for c in range(1, x.shape[1]):
+            total += np.multiply(x[:, c : c + 1], y[:, c : c + 1], out=room)
+        return total
 
     def over_total(self, x: Array, total: Array, place: Array | None = None) -> Array:
         return np.multiply(x, 1 / total, out=place)

@@ -152,7 +152,8 @@ class LovaszLoss(Term):
             return b.hinge(activation.x, reading.truth)
         if reading.labels is None:
             return b.xp.abs(reading.truth - activation.p)
-        return b.put_at(b.copied(activation.p), reading.place, 1 - activation.true(reading))
+        rest = b.complement(activation.true(reading))
+        return b.put_at(b.copied(activation.p), reading.place, rest)
 
     def measure(
         self,
@@ -189,7 +190,7 @@ class LovaszLoss(Term):
             if not reading.hard:
                 truth = b.cast(truth > 0.5, truth.dtype)
             return place(errors, truth=truth, room=activation.notes)
-        rest = 1 - activation.true(reading)
+        rest = b.complement(activation.true(reading))
         return b.put_at(
             place(activation.p), reading.place, place(rest, truth=b.constant(1.0, rest))
         )

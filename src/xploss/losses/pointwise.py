@@ -61,6 +61,14 @@ class PointwiseLoss(Term):
     def foreseen(self) -> bool:
         return not self.maps
 
+    @property
+    def crowded(self) -> bool:
+        return self.focus > 0
+
+    @property
+    def by_margin(self) -> bool:
+        return not self.label_smoothing
+
     def slopes_ahead(self, pixels: Array, backend: Backend) -> tuple[Array, ...]:
         if self.mode == "multiclass":
             even = pixels[:, :1] if self.uniform else pixels / pixels.shape[1]
@@ -139,7 +147,15 @@ class PointwiseLoss(Term):
             b, scale = reading.backend, self._scale_true(reading, [-scale for scale in scales])
             for name, factor, by in self._slopes_at_truth(activation, reading):
                 scaled = scale if factor == 1 else factor * scale
-                reading.slopes.add(name, scaled if by is None else b.multiply(scaled, by))
+                if name == "away":
+                    assert by is not None
+                    reading.slopes.away += ((scaled, by),)
+                elif by is not None:
+                    reading.slopes.add(name, b.multiply(scaled, by))
+                else:
+                    labels = reading.labels
+                    spread = scaled if labels is None else b.xp.broadcast_to(scaled, labels.shape)
+                    reading.slopes.add(name, spread)
             return
         if self._as_one:
             target = self._smoothed(activation, reading)
@@ -192,9 +208,7 @@ class PointwiseLoss(Term):
         scale, known = scales[0], reading.labelled(reading.dtype)
         # not of one class too, of which functorch cannot take a part
         scale = scale if scale.shape[1] == 1 else scale[:, :1, :]
-        if known is not None:
-            return scale * known
-        return scale + reading.backend.xp.zeros_like(reading.labels, dtype=reading.dtype)
+        return scale if known is None else scale * known
 
     def _at_truth(self, activation: Activation, reading: Reading) -> Array:
         """F of the truth."""
