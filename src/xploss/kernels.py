@@ -212,9 +212,10 @@ class Kernels(Histograms):
         their digits.
         """
         group = self.group if x.shape[-1] >= self.many else 1
-        largest = math.log2(float(self.xp.finfo(x.dtype).max))
-        while group > 1 and not group * math.log2(1 + most) < largest:
-            group //= 2
+        if group > 1:
+            largest = math.log2(float(self.xp.finfo(x.dtype).max))
+            while group * math.log2(1 + most) >= largest:
+                group //= 2
         count = x.shape[-1] // group
         joined, rest = x, None
         if count * group < x.shape[-1]:

@@ -135,11 +135,10 @@ class Reading:
         chosen = b.chosen(x, self.truth, 1.0, -1.0, place)
         return b.multiply(self._signed, x, place) if chosen is None else chosen
 
-    def away(self, x: Array, place: Array | None = None) -> Array:
-        """(1 − 2t)·x of a dense and hard target; it may be in `place`, which may be x."""
-        b = self.backend
-        chosen = b.chosen(x, self.truth, -1.0, 1.0, place)
-        return b.multiply(self._against, x, place) if chosen is None else chosen
+    def away(self, x: Array) -> Array:
+        """(1 − 2t)·x of a dense and hard target."""
+        chosen = self.backend.chosen(x, self.truth, -1.0, 1.0)
+        return self.backend.multiply(self._against, x) if chosen is None else chosen
 
     def pull_away(self, place: Array | None = None) -> Array | None:
         """The part of the slopes `away`, which may be in `place`; None for 0."""

@@ -107,7 +107,7 @@ class Walk(Reader):
             own = None if room is None else b.cut(room, block)
             activation, readings = self.tile(block, None if aside else own)
             found: dict[int, Measured] = {}
-            for position in reversed(part.order) if activation.costs_first else part.order:
+            for position in part.order:
                 term = part.terms[position][2]
                 so_far = held[position] if held is not None and term.accumulates else None
                 found[position] = term.measure(activation, readings[term.ignore_index], so_far)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .._xp import Array
@@ -27,9 +27,6 @@ class Activation(ABC):
     """Whether `room` or `notes` holds what was left there."""
     notes: Array | None = None
     """The same for the single term that reads the activation, in the place of `room`."""
-
-    costs_first: ClassVar[bool] = False
-    """Whether costs are better asked for before probabilities."""
 
     @property
     @abstractmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from ..lazy import lazy
 from .activation import summed, weighted
@@ -27,8 +27,6 @@ class MarginSigmoid(Sigmoid):
     """The target, (k, C, m)."""
     alone: bool = False
     """Whether one term only reads this."""
-
-    costs_first: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Nothing beside the odds is kept."""
