@@ -64,6 +64,21 @@ class Kernels(Histograms):
         """A tile of bools or numbers in a floating dtype."""
         return self.xp.astype(x, dtype, copy=False)
 
+    def positive(self, x: Array) -> bool:
+        """Whether a tile is known to be above 0 everywhere; False if that is not free to tell."""
+        return False
+
+    def blanked(self, x: Array, kept: Array) -> Array:
+        """`x`, whose numbers are finite, where `kept` is 1, and 0 where it is 0."""
+        # not −0
+        return x * kept + 0.0
+
+    def where_kept(self, x: Array, kept: Array | None) -> Array:
+        """`x` where `kept` is 1, and 0 where it is 0, whatever x is there; None stands for 1."""
+        if kept is None:
+            return x
+        return self.xp.where(kept > 0.5, x, self.xp.zeros_like(x))
+
     def is_hard(self, x: Array) -> bool:
         """Whether a tile is known to hold 0 and 1 only; False if that is not free to tell."""
         return False
@@ -264,6 +279,15 @@ class Kernels(Histograms):
         e = self.bend(z) if bent is None else bent
         return self.sum_pixels(self.beyond(z, t), None, dtype) + self.sum_of_logs(e, dtype)
 
+    def pull_both(
+        self, z: Array, t: Array, scale: Array, place: Array | None = None
+    ) -> Array | None:
+        """What `slope_of_both` gives, where the library has it for less from z itself; else None.
+
+        It may be in `place`.
+        """
+        return None
+
     def beyond(self, z: Array, t: Array) -> Array:
         """The larger of z and 0, less t·z."""
         return (self.numbers(z > 0, z.dtype) - t) * z
@@ -395,10 +419,10 @@ class Kernels(Histograms):
         index = self.xp.arange(classes, dtype=labels.dtype, device=self.device(labels))
         return self.xp.astype(labels == index[None, :, None], dtype, copy=False)
 
-    def locate(self, labels: Array, classes: int, known: bool) -> Any:
+    def locate(self, labels: Array, classes: int, labelled: Array | None) -> Any:
         """The place of each pixel's label (k, 1, m), as the methods below take it: a mask.
 
-        With `known`, every label is a class.
+        `labelled` is 1 where a label is a class, else 0; None stands for 1.
         """
         return self.one_hot(labels, classes, self.xp.bool)
 
@@ -443,6 +467,11 @@ class Kernels(Histograms):
     def add_classes(self, x: Array) -> Array:
         """Σ over the classes, axis 1 of 2 or 3, which is kept."""
         return self.xp.sum(x, axis=1, keepdims=True, dtype=x.dtype)
+
+    def rise_of_lesser(self, p: Array, t: Array) -> Array:
+        """The derivative of min(p, t) by p: 1 below t, 0 above, and t where they are equal."""
+        xp = self.xp
+        return xp.where(p < t, xp.ones_like(t), xp.where(p > t, xp.zeros_like(t), t))
 
     def add_products(self, x: Array, y: Array) -> Array:
         """Σ x·y over the classes, axis 1, which is kept."""

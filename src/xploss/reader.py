@@ -152,8 +152,8 @@ class Reader:
         `fine` says whether all values are known to be in range.
         """
         b, xp = self.backend, self.backend.xp
-        left_out = weight is not None or ignore is not None
-        out = b.somewhere(values.left_out(b, target, weight, ignore)) if left_out else None
+        zeros = None if weight is None or b.positive(weight) else weight
+        out = b.somewhere(values.left_out(b, target, zeros, ignore))
         kept = None
         if weight is not None:
             weight = b.cast(weight, self.dtype)
@@ -173,7 +173,8 @@ class Reader:
             dense=dense,
             weight=weight,
             weighted=self.weighted,
-            known=fine and out is None,
+            known=fine,
+            left_out=out,
             adding=self.part.adding,
             hard=dense is None or self._is_hard(dense),
             slopes=Slopes(),
@@ -211,8 +212,8 @@ class Reader:
         else:
             exact = fine or self.part.bool_target or self.part.float_target
             dense = b.numbers(target if exact else b.equals(target, 1), self.dtype)
-            if kept is not None and not self.part.float_target:
-                dense, out = b.multiply(dense, kept), None
+            if kept is not None:
+                dense, out = b.blanked(dense, kept), None
         if dense is not None and out is not None:
             dense = xp.where(out, xp.zeros_like(dense), dense)
         return labels, dense

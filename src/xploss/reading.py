@@ -81,7 +81,9 @@ class Reading:
     weighted: bool
     """Whether weights other than 0 and 1 may occur, so that counting will not do."""
     known: bool
-    """Whether every label is known to be a class."""
+    """Whether every label is known to be a class, but where a pixel is left out."""
+    left_out: Array | None
+    """Where a pixel is left out, (k, 1|C, m), as far as that is looked at; None for nowhere."""
     adding: bool
     """Whether the statistics are to be added to others, and so to tell the classes apart."""
     hard: bool
@@ -97,7 +99,7 @@ class Reading:
     @lazy
     def place(self) -> Any:
         """Where each pixel's label is among the classes, as the backend looks it up."""
-        return self.backend.locate(self.labels, self.classes, self.known)
+        return self.backend.locate(self.labels, self.classes, self.labelled)
 
     def forget(self) -> None:
         """Drop what `pull` does not read."""
@@ -190,26 +192,26 @@ class Reading:
     @lazy
     def total(self) -> Array:
         """Σ w of the pixels with a class for a label, (k, 1), if weights are not `spread`."""
-        known = self.labelled(self.dtype)
+        known = self.labelled
         return self.size[:, :1] if known is None else self.sum(known)
 
-    @property
-    def known_labels(self) -> Array | None:
-        """Where a pixel has a class for a label, (k, 1, m); None if everywhere."""
-        assert self.labels is not None
-        return None if self.known else (self.labels >= 0) & (self.labels < self.classes)
-
-    def labelled(self, dtype: Dtype) -> Array | None:
+    @lazy
+    def labelled(self) -> Array | None:
         """1 where a pixel has a class for a label, else 0, (k, 1, m); None for 1 everywhere."""
-        known = self.known_labels
-        return None if known is None else self.backend.xp.astype(known, dtype)
+        assert self.labels is not None
+        if not self.known:
+            known = (self.labels >= 0) & (self.labels < self.classes)
+        elif self.left_out is None:
+            return None
+        else:
+            known = ~self.left_out
+        return self.backend.numbers(known, self.dtype)
 
     def mass_of(self, power: int | None) -> Array:
         """Σ w·t^power per sample and class, (k, C)."""
         b = self.backend
         if self.dense is not None:
-            t = self.dense if power is None else self.dense**power
-            return b.sum_pixels(t, self.weight, self.accumulator)
+            return self.sum_where_target(self.dense if power is None else self.dense**power)
         if not self.weighted:
             counts = b.count_classes(self.place, self.classes)
             return b.xp.astype(counts, self.accumulator)
@@ -220,6 +222,15 @@ class Reading:
     def sum(self, x: Array) -> Array:
         """Σ w·x over the pixels, (k, C), of x (k, C, m)."""
         return self.backend.sum_pixels(x, self.weight, self.accumulator)
+
+    def sum_where_target(self, x: Array, target: Array | None = None) -> Array:
+        """Σ w·x·t over the pixels, (k, C), of x (k, C, m); without t, of an x that is 0 with it."""
+        # where a pixel is left out, the target is 0
+        weight = self.weight if self.weighted else None
+        if weight is not None and target is not None:
+            return self.sum(self.backend.multiply(x, target))
+        by = target if weight is None else weight
+        return self.backend.sum_pixels(x, by, self.accumulator)
 
     def sum_true(self, x: Array) -> Array:
         """Σ w·x over the pixels of each label, (k, C), of x (k, 1, m)."""

@@ -9,6 +9,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..lazy import lazy
+
 if TYPE_CHECKING:
     from .._xp import Array
     from ..backend import Backend
@@ -26,7 +28,22 @@ class Activation(ABC):
     ready: bool = False
     """Whether `room` or `notes` holds what was left there."""
     notes: Array | None = None
-    """The same for the single term that reads the activation, in the place of `room`."""
+    """The same for the single term that reads the activation, in the place of `room`; or the place
+    of `pull`, for slopes by x."""
+
+    @lazy
+    def finite(self) -> bool:
+        """Whether all of `x` is known to be finite, and not near the largest number."""
+        b, most = self.backend, self.half_of_largest
+        if not (b.concrete(self.x) and b.on_host(self.x)):
+            return False
+        low, high = b.extent(self.x)
+        return low >= -most and high <= most
+
+    @property
+    def half_of_largest(self) -> float:
+        """Half of the largest number of the dtype."""
+        return float(self.backend.xp.finfo(self.x.dtype).max) / 2
 
     @property
     @abstractmethod
@@ -64,9 +81,7 @@ class Activation(ABC):
 
     def sum_of_overlap(self, reading: Reading) -> Array:
         """Σ w·p·t over the pixels, (k, C)."""
-        if reading.weight is None:
-            return self.backend.sum_pixels(self.p, reading.truth, reading.accumulator)
-        return reading.sum(self.overlap(reading))
+        return reading.sum_where_target(self.p, reading.truth)
 
     def sides_true(self, reading: Reading) -> tuple[Array, Array]:
         """1 − p and −log p of the truth, each to its own last digits."""

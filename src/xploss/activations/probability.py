@@ -35,8 +35,8 @@ class Probability(Activation):
         return b.xp.log(b.minimum(b.maximum(p, CLIP), 1 - CLIP))
 
     def cost_true(self, reading: Reading) -> Array:
-        costs, known = -self._log(self.true(reading)), reading.labelled(self.x.dtype)
-        return costs if known is None else costs * known
+        costs = -self._log(self.true(reading))
+        return costs if reading.labelled is None else costs * reading.labelled
 
     def pull(self, reading: Reading, place: Array | None = None) -> Array:
         """Dp = g + r/p − r'/q, without the logarithms where they are clipped."""

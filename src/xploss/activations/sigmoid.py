@@ -59,7 +59,9 @@ class Sigmoid(Activation):
         return reading.sum(b.cost_of_both(z, target, self._bent))
 
     def slope_of_both(self, target: Array, scale: Array) -> Array:
-        return self.backend.slope_of_both(self.p, self.q, target, scale)
+        b = self.backend
+        at_once = b.pull_both(self.x, target, scale, self.notes)
+        return b.slope_of_both(self.p, self.q, target, scale) if at_once is None else at_once
 
     def focal_true(self, reading: Reading, focus: float) -> tuple[Array, Array] | None:
         return self.backend.focal_of_away(reading.away(self.x), focus)
@@ -86,7 +88,9 @@ class Sigmoid(Activation):
     @lazy
     def _finite(self) -> Array:
         """The logits without infinities, which a target of 0 would turn into NaN."""
-        most = float(self.backend.xp.finfo(self.x.dtype).max) / 2
+        if self.finite:
+            return self.x
+        most = self.half_of_largest
         return self.backend.minimum(self.backend.maximum(self.x, -most), most)
 
     @lazy

@@ -63,8 +63,10 @@ class Softmax(Activation):
     @lazy
     def log_p(self) -> Array:
         _, shift, _ = self._parts
-        lowest = -float(self.backend.xp.finfo(self.x.dtype).max) / 2
-        return self.backend.maximum(self.x - shift, lowest) - self._log_total
+        shifted = self.x - shift
+        if not self.finite:
+            shifted = self.backend.maximum(shifted, -self.half_of_largest)
+        return shifted - self._log_total
 
     @lazy
     def _rest(self) -> Array:
@@ -83,7 +85,7 @@ class Softmax(Activation):
 
     def sum_of_overlap(self, reading: Reading) -> Array:
         # p of the truth may be asked for, which the overlap is the parts of
-        return reading.sum(self.overlap(reading))
+        return reading.sum_where_target(self.overlap(reading))
 
     def true(self, reading: Reading) -> Array:
         if "true" not in reading.memory and self._has_masks(reading):
@@ -130,7 +132,8 @@ class Softmax(Activation):
     def _true_above(self, limit: float, reading: Reading) -> bool:
         """Whether every pixel is known to have a label, and there a p above a limit."""
         b = self.backend
-        if not (reading.known and b.concrete(self.x) and b.on_host(self.x)):
+        everywhere = reading.known and reading.left_out is None
+        if not (everywhere and b.concrete(self.x) and b.on_host(self.x)):
             return False
         if "smallest" not in reading.memory:
             reading.memory["smallest"] = b.extent(self.true(reading))[0]
@@ -140,12 +143,11 @@ class Softmax(Activation):
         if self._has_masks(reading) and self._true_above(SMALLEST, reading):
             # of the digits of a small cost, p has as many as the sum of the exponentials
             return self.backend.cost_of(self.true(reading))
-        xp, (_, shift, _) = self.backend.xp, self._parts
+        _, shift, _ = self._parts
         log_total = self._log_total
         cost = self.backend.cost_of_label(reading.at_truth(self.x), shift, log_total)
-        known = reading.known_labels
         # not by a product, which would turn infinite logits into NaN
-        return cost if known is None else xp.where(known, cost, xp.zeros_like(cost))
+        return self.backend.where_kept(cost, reading.labelled)
 
     def pull(self, reading: Reading, place: Array | None = None) -> Array:
         """Dz = p·(g − Σp·g − Σr) + r, with g the slope by p and r the slope by log p.

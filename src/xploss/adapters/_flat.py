@@ -31,11 +31,11 @@ class FlatBackend(Backend):
 
     one_exponential = False
 
-    def locate(self, labels: Array, classes: int, known: bool) -> Place:
+    def locate(self, labels: Array, classes: int, labelled: Array | None) -> Place:
         labels = labels[:, 0, :]
         xp, mask, safe = self.xp, None, labels
-        if not known:
-            mask = (labels >= 0) & (labels < classes)
+        if labelled is not None:
+            mask = labelled[:, 0, :] > 0
             safe = xp.where(mask, labels, 0)
         samples = labels.shape[0]
         bins = safe if mask is None else xp.where(mask, labels, classes)

@@ -41,14 +41,10 @@ class Place:
     """The labels of a tile as indices (k, 1, m): 0 where a label is no class."""
 
     index: Array
-    known: Array | None
-    """Where a label is a class, (k, 1, m); None if everywhere."""
+    labelled: Array | None
+    """1 where a label is a class, else 0, (k, 1, m); None for 1 everywhere."""
     flat: dict[tuple[int, ...], Array] = field(default_factory=dict)
     """The same places in memory, by the strides of an array (k, C, m)."""
-
-    def only_known(self, x: Array) -> Array:
-        """`x` (k, 1, m) with 0 where the label is no class."""
-        return x if self.known is None else torch.where(self.known, x, 0)
 
 
 class TorchBackend(Backend):
@@ -175,23 +171,22 @@ class TorchBackend(Backend):
     def log_total(self, total: Array) -> Array:
         return total
 
-    def locate(self, labels: Array, classes: int, known: bool) -> Place:
-        if known:
+    def locate(self, labels: Array, classes: int, labelled: Array | None) -> Place:
+        if labelled is None:
             return Place(labels, None)
-        mask = (labels >= 0) & (labels < classes)
-        return Place(torch.where(mask, labels, 0), mask)
+        return Place(torch.where(labelled > 0, labels, 0), labelled)
 
     def take_at(self, x: Array, truth: Place) -> Array:
         samples, _, pixels = truth.index.shape
         taken = torch.gather(x.expand((samples, x.shape[1], pixels)), 1, truth.index)
-        return truth.only_known(taken)
+        return self.where_kept(taken, truth.labelled)
 
     def add_at(self, x: Array, truth: Place, values: Array) -> Array:
-        return x.scatter_add(1, truth.index, truth.only_known(values))
+        return x.scatter_add(1, truth.index, self.where_kept(values, truth.labelled))
 
     def put_at(self, x: Array, truth: Place, values: Array) -> Array:
-        if truth.known is not None:
-            values = torch.where(truth.known, values, torch.gather(x, 1, truth.index))
+        if truth.labelled is not None:
+            values = torch.where(truth.labelled > 0, values, torch.gather(x, 1, truth.index))
         return x.scatter(1, truth.index, values)
 
     def whole_part(self, x: Array, most: int) -> Array:
@@ -229,12 +224,13 @@ class TorchBackend(Backend):
 
     def sum_classes(self, values: Array, truth: Place, classes: int, dtype: Dtype) -> Array:
         zeros = torch.zeros_like(values[:, 0, :1], dtype=dtype).expand(-1, classes)
-        held = truth.only_known(values)[:, 0, :].to(dtype)
+        held = self.where_kept(values, truth.labelled)[:, 0, :].to(dtype)
         return zeros.scatter_add(1, truth.index[:, 0, :], held)
 
     def count_classes(self, truth: Place, classes: int) -> Array:
         ones = torch.ones_like(truth.index)
-        ones = ones if truth.known is None else ones * truth.known
+        if truth.labelled is not None:
+            ones = truth.labelled.to(ones.dtype)
         zeros = torch.zeros_like(ones[:, 0, :1]).expand(-1, classes)
         return zeros.scatter_add(1, truth.index[:, 0, :], ones[:, 0, :])
 

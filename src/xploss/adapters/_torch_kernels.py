@@ -10,7 +10,7 @@ import torch
 
 from .._xp import Array, Dtype
 from ..histograms import ABOVE_ONE, TINY
-from ..kernels import HUGE
+from ..kernels import HUGE, Kernels
 from ._torch_lookups import EagerLookUps
 
 # of what elu() gave, which is what `is_result` says, its derivative asks for the sign only
@@ -130,6 +130,25 @@ class EagerKernels(EagerLookUps):
         out = self._fresh(labels.expand((-1, classes, -1)), dtype)
         return torch.eq(self.cast(labels, dtype), index, out=out)
 
+    def extent(self, x: Array) -> tuple[float, float]:
+        if not x.is_floating_point():
+            return super().extent(x)
+        # of what is not in one piece, both at once take twice as long
+        return float(torch.amin(x)), float(torch.amax(x))
+
+    def equals(self, x: Array, value: int) -> Array:
+        if x.dtype not in _BITS or not self.on_host(x):
+            return super().equals(x, value)
+        # numbers of one dtype are compared, and written, four times as fast
+        return torch.eq(x, float(value), out=self._fresh(x)).to(torch.bool)
+
+    def positive(self, x: Array) -> bool:
+        # comparing takes five times as long
+        return self.on_host(x) and x.is_floating_point() and bool(torch.amin(x) > 0)
+
+    def blanked(self, x: Array, kept: Array) -> Array:
+        return torch.addcmul(self.constant(0.0, x), x, kept, out=self._fresh(x))
+
     def is_hard(self, x: Array) -> bool:
         if not self.on_host(x):
             return False
@@ -194,6 +213,24 @@ class EagerKernels(EagerLookUps):
 
     def beyond(self, z: Array, t: Array) -> Array:
         return torch.gt(z, 0.0, out=self._fresh(z)).sub_(t).mul_(z)
+
+    def sum_cost_of_both(self, z: Array, t: Array, bent: Array | None, dtype: Dtype) -> Array:
+        return Kernels.sum_cost_of_both(self, z, t, bent, dtype)
+
+    def pull_both(
+        self, z: Array, t: Array, scale: Array, place: Array | None = None
+    ) -> Array | None:
+        place = self._fresh(z) if place is None else place
+        # the sigmoids of both sides, times the factor; 1 from 40 on
+        sigmoid = torch.ops.aten.softplus_backward.grad_input
+        q = sigmoid(-scale, z, -1, 40, grad_input=self._fresh(z))
+        # exact at both ends
+        return torch.lerp(sigmoid(scale, z, 1, 40, grad_input=place), q, t, out=place)
+
+    def rise_of_lesser(self, p: Array, t: Array) -> Array:
+        # on a CPU, where() costs as much as three exponentials
+        same = torch.eq(p, t, out=self._fresh(p))
+        return torch.lt(p, t, out=self._fresh(p)).addcmul_(t, same)
 
     def slope_of_both(self, p: Array, q: Array, t: Array, scale: Array) -> Array:
         rest = torch.sub(self.constant(1.0, t), t, out=self._fresh(t))

@@ -100,6 +100,20 @@ class EagerLookUps(TorchBackend):
             place = self._fresh(x if x.numel() >= y.numel() else y)
         return torch.mul(x, y, out=place)
 
+    def locate(self, labels: Array, classes: int, labelled: Array | None) -> Place:
+        if labelled is None:
+            return Place(labels, None)
+        # any class where there is none
+        return Place(torch.clamp(labels, 0, classes - 1, out=self._fresh(labels)), labelled)
+
+    def where_kept(self, x: Array, kept: Array | None) -> Array:
+        if kept is None or kept.dtype != x.dtype or kept.shape != x.shape:
+            return super().where_kept(x, kept)
+        # on a CPU, where() takes eight times as long
+        return torch.ops.aten.hardtanh_backward.grad_input(
+            x, kept, 0.5, 1.5, grad_input=self._fresh(x)
+        )
+
     def take_at(self, x: Array, truth: Place) -> Array:
         samples, _, pixels = truth.index.shape
         found = self._fresh(truth.index, x.dtype)
@@ -111,11 +125,11 @@ class EagerLookUps(TorchBackend):
             torch.index_select(line, 0, place, out=found.view(-1))
         else:
             torch.gather(x.expand((samples, -1, pixels)), 1, truth.index, out=found)
-        return truth.only_known(found)
+        return self.where_kept(found, truth.labelled)
 
     def add_at(self, x: Array, truth: Place, values: Array) -> Array:
         line, place = self._on_a_line(x, truth)
-        line.scatter_add_(0, place, truth.only_known(values).reshape(-1))
+        line.scatter_add_(0, place, self.where_kept(values, truth.labelled).reshape(-1))
         return x
 
     def _on_a_line(self, x: Array, truth: Place) -> tuple[Array, Array]:
@@ -220,20 +234,20 @@ class EagerLookUps(TorchBackend):
 
     def put_at(self, x: Array, truth: Place, values: Array) -> Array:
         line, place = self._on_a_line(x, truth)
-        if truth.known is not None:
-            values = torch.where(truth.known, values, line[place].view(values.shape))
+        if truth.labelled is not None:
+            values = torch.where(truth.labelled > 0, values, line[place].view(values.shape))
         line.scatter_(0, place, values.reshape(-1))
         return x
 
     def sum_classes(self, values: Array, truth: Place, classes: int, dtype: Dtype) -> Array:
-        held = self.cast(truth.only_known(values), dtype).reshape(-1)
+        held = self.cast(self.where_kept(values, truth.labelled), dtype).reshape(-1)
         return self._add_up(held, truth, classes)
 
     def count_classes(self, truth: Place, classes: int) -> Array:
-        if truth.known is None:
+        if truth.labelled is None:
             index, length = self._by_sample(truth, classes)
             return torch.bincount(index, minlength=length).view(-1, classes)
-        return self._add_up(truth.known.reshape(-1).to(torch.int64), truth, classes)
+        return self._add_up(truth.labelled.reshape(-1).to(torch.int64), truth, classes)
 
     def _add_up(self, values: Array, truth: Place, classes: int) -> Array:
         """The sum of the values of each sample and label, (k, C)."""

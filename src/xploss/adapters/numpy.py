@@ -288,6 +288,15 @@ class NumpyBackend(FlatBackend):
         pulled *= at_truth
         return pulled
 
+    def positive(self, x: Array) -> bool:
+        return bool(np.minimum.reduce(x, None) > 0)
+
+    def rise_of_lesser(self, p: Array, t: Array) -> Array:
+        # where() takes ten times as long as a product with what is true
+        rise = t * (p == t)
+        rise += p < t
+        return rise
+
     def is_hard(self, x: Array) -> bool:
         return bool(np.all(x * x == x))
 

@@ -205,7 +205,7 @@ class PointwiseLoss(Term):
             return reading.backend.line(scales[0] - scales[1], reading.truth, scales[1])
         if not self.uniform:
             return reading.at_truth(scales[0])
-        scale, known = scales[0], reading.labelled(reading.dtype)
+        scale, known = scales[0], reading.labelled
         # not of one class too, of which functorch cannot take a part
         scale = scale if scale.shape[1] == 1 else scale[:, :1, :]
         return scale if known is None else scale * known
@@ -261,13 +261,14 @@ class PointwiseLoss(Term):
 
     def _smoothed(self, activation: Activation, reading: Reading) -> Array:
         """The target with label smoothing, but where a class is masked by a logit of −inf."""
-        t, s, xp = reading.truth, self.label_smoothing, reading.backend.xp
+        b, t, s = reading.backend, reading.truth, self.label_smoothing
         if not s:
             return t
         even = s / (reading.classes if self.mode == "multiclass" else 2)
-        smoothed = t * (1 - s) + even
-        if not self.from_logits:
+        smoothed = b.line(b.constant(1 - s, t), t, b.constant(even, t))
+        if not self.from_logits or activation.finite:
             return smoothed
+        xp = b.xp
         masked = (t == 0) & (activation.x == -float("inf"))
         return xp.where(masked, xp.zeros_like(t), smoothed)
 

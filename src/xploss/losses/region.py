@@ -63,7 +63,7 @@ class RegionLoss(Term):
             overlap = activation.sum_of_overlap(reading)
         predicted = reading.sum(p if power is None else p * p)
         masks = reading.labels is not None and not reading.looked_up
-        mass = reading.sum(reading.truth) if masks else reading.mass_of(power)
+        mass = reading.sum_where_target(reading.truth) if masks else reading.mass_of(power)
         return overlap, predicted, mass, reading.size
 
     def score(
@@ -94,9 +94,7 @@ class RegionLoss(Term):
             return
         b, t = reading.backend, reading.truth
         if self.overlap == "min" and not reading.hard:
-            # d min(p, t)/dp: 1 below t, 0 above, and t where they are equal
-            xp, p = b.xp, activation.p
-            t = xp.where(p < t, xp.ones_like(t), xp.where(p > t, xp.zeros_like(t), t))
+            t = b.rise_of_lesser(activation.p, t)
         if reading.dense is not None and reading.hard and self.overlap != "squared":
             reading.slopes.add_line(own, by_overlap)
         else:
