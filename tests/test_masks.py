@@ -119,6 +119,23 @@ def test_single_entries_of_a_dense_target_are_ignored(xp: Library, kind: Any, dt
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_negative_label_ignored_in_a_dense_target_leaves_no_minus_zero(
+    xp: Library, kind: Any
+) -> None:
+    """An ignored −1 times 0 is −0, which is as hard a target as 0."""
+    pred, target = RNG.normal(size=(2, 3, 6)), RNG.integers(0, 2, (2, 3, 6))
+    unknown = RNG.random(target.shape) < 0.3
+    found = [
+        kind("multilabel", ignore_index=label).value_and_grad(
+            xp.asarray(pred), xp.asarray(np.where(unknown, label, target), "float64")
+        )
+        for label in (7, -1)
+    ]
+    for plus, minus in zip(*found, strict=True):
+        np.testing.assert_array_equal(xp.to_numpy(plus), xp.to_numpy(minus))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("label", [0, 1, -1])
 def test_any_label_may_be_ignored(xp: Library, kind: Any, label: int) -> None:
     """Also that of a class: its pixels are left out, the class itself stays."""

@@ -374,6 +374,44 @@ def test_gradient_buffers_are_not_shared(torch: Any) -> None:
         value.backward()
 
 
+@pytest.mark.parametrize("mode", ["binary", "multiclass"])
+@pytest.mark.parametrize("ignore", [None, 255])
+@pytest.mark.parametrize(
+    "kinds", [(DiceLoss,), (CrossEntropyLoss,), (FocalLoss,), (DiceLoss, CrossEntropyLoss)], ids=str
+)
+def test_tiles_have_no_arrays_of_the_allocator_of_torch(
+    torch: Any, mode: Any, ignore: int | None, kinds: Any
+) -> None:
+    """Aligned blocks, which glibc does not give again at once, double the memory of a tile."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    # more than one tile, with classes that are apart in memory
+    shape = (1, 1, 1100, 1000) if mode == "binary" else (1, 4, 600, 700)
+    tile, found = 1 << 15, []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(
+            self, op: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            result = op(*args, **(kwargs or {}))
+            for returned, x in zip(op._schema.returns, [result], strict=False):
+                if returned.alias_info is None and isinstance(x, torch.Tensor):
+                    size = x.numel() * x.element_size()
+                    found.extend([op] * (size >= 4 * tile and x.dtype != torch.bool))
+            return result
+
+    losses = [kind(mode, ignore_index=ignore) for kind in kinds]
+    loss = losses[0] if len(losses) == 1 else losses[0] + losses[1]
+    x = torch.randn(shape)
+    target = torch.randint(0, shape[1], (1, *shape[2:])) if shape[1] > 1 else (x > 0).float()
+    if ignore is not None:
+        target[..., :9] = ignore
+    loss.value_and_grad(x, target)  # makes what is kept for later calls
+    with Watch():
+        loss.value_and_grad(x, target)
+    assert not found, sorted(map(str, set(found)))
+
+
 def test_what_autograd_saves_is_not_held_beside(torch: Any) -> None:
     """Hooks for saved tensors, which may move them elsewhere, decide how long these live."""
     loss = DiceLoss("multiclass") + LovaszLoss("multilabel", method="histogram")

@@ -113,7 +113,7 @@ class Softmax(Activation):
             p = self.true(reading)
             q = b.rest_of_one(p, self._rest, SURE)
         if self._true_above(SMALLEST, reading):
-            return q, b.cost_of_odds(q, p)
+            return q, b.where_kept(b.cost_of_odds(q, self._true_or_one(reading)), reading.labelled)
         some = p > SMALLEST
         near = b.cost_of_odds(q, xp.where(some, p, xp.ones_like(p)))
         return q, xp.where(some, near, self.cost_true(reading))
@@ -129,20 +129,28 @@ class Softmax(Activation):
         reading.memory["true"] = b.over_total(own, total)
         return b.over_total(rest, total)
 
+    def _true_or_one(self, reading: Reading) -> Array:
+        """P of the truth, and 1 where a label is no class."""
+        if reading.labelled is None:
+            return self.true(reading)
+        if "true or one" not in reading.memory:
+            none = self.backend.complement(reading.labelled)
+            reading.memory["true or one"] = self.backend.add_to(none, self.true(reading))
+        return reading.memory["true or one"]
+
     def _true_above(self, limit: float, reading: Reading) -> bool:
-        """Whether every pixel is known to have a label, and there a p above a limit."""
+        """Whether p of the truth is known to be above a limit wherever a label is a class."""
         b = self.backend
-        everywhere = reading.known and reading.left_out is None
-        if not (everywhere and b.concrete(self.x) and b.on_host(self.x)):
+        if not (b.concrete(self.x) and b.on_host(self.x)):
             return False
         if "smallest" not in reading.memory:
-            reading.memory["smallest"] = b.extent(self.true(reading))[0]
+            reading.memory["smallest"] = b.extent(self._true_or_one(reading))[0]
         return bool(reading.memory["smallest"] > limit)
 
     def cost_true(self, reading: Reading) -> Array:
         if self._has_masks(reading) and self._true_above(SMALLEST, reading):
             # of the digits of a small cost, p has as many as the sum of the exponentials
-            return self.backend.cost_of(self.true(reading))
+            return self.backend.cost_of(self._true_or_one(reading))
         _, shift, _ = self._parts
         log_total = self._log_total
         cost = self.backend.cost_of_label(reading.at_truth(self.x), shift, log_total)
@@ -193,7 +201,7 @@ class Softmax(Activation):
             return b.pull_masks(self.p, reading.truth, self._log_slope(reading), place)
         by_true = s.p_true
         if s.log_p_true is not None:
-            by_true = summed(by_true, b.over_total(s.log_p_true, self.true(reading)))
+            by_true = summed(by_true, b.over_total(s.log_p_true, self._true_or_one(reading)))
         assert by_true is not None
         return b.softmax_pull(self.p, b.less(slope, reading.truth, -by_true), None, None, place)
 
@@ -208,11 +216,11 @@ class Softmax(Activation):
         if spread:
             g, r = (None if x is None else x * reading.weight for x in (g, r))
         if g is None:
-            pulled = r - self.p * b.add_classes(_whole(r, self.p, xp))
+            pulled = b.less(r, self.p, b.add_classes(r))
         else:
             mean = b.add_classes(self.p * g)
             if r is not None:
-                mean = mean + b.add_classes(_whole(r, self.p, xp))
+                mean = mean + b.add_classes(r)
             pulled = self.p * (g - mean)
             pulled = pulled if r is None else pulled + r
         return pulled if spread else weighted(pulled, reading)

@@ -199,6 +199,7 @@ class DeviceBackend(EagerBackend):
     ) -> tuple[Array, Array | None]:
         return -torch.nn.functional.logsigmoid(margin), None
 
+    extent = TorchBackend.extent
     take_at = TorchBackend.take_at
     added = TorchBackend.added
     histogram = TorchBackend.histogram

@@ -146,7 +146,9 @@ class PointwiseLoss(Term):
         if self._by_truth(activation, reading):
             b, scale = reading.backend, self._scale_true(reading, [-scale for scale in scales])
             for name, factor, by in self._slopes_at_truth(activation, reading):
-                scaled = scale if factor == 1 else factor * scale
+                scaled = scale
+                if factor != 1:
+                    scaled = b.multiply(scale, b.constant(factor, scale))
                 if name == "away":
                     assert by is not None
                     reading.slopes.away += ((scaled, by),)
@@ -208,7 +210,7 @@ class PointwiseLoss(Term):
         scale, known = scales[0], reading.labelled
         # not of one class too, of which functorch cannot take a part
         scale = scale if scale.shape[1] == 1 else scale[:, :1, :]
-        return scale if known is None else scale * known
+        return scale if known is None else reading.backend.multiply(scale, known)
 
     def _at_truth(self, activation: Activation, reading: Reading) -> Array:
         """F of the truth."""
@@ -252,11 +254,12 @@ class PointwiseLoss(Term):
         self, activation: Activation, reading: Reading
     ) -> list[tuple[Array, Array, Array | None, Array | None]]:
         """Per side, p and unless multi-class 1 − p: its share of the target, and its `_focal`."""
-        b, p, q = reading.backend, activation.p, activation.q
-        t = self._smoothed(activation, reading)
-        sides = [(t, *_focal(b, q, -activation.log_p, self.focus))]
+        b, t, focus = reading.backend, self._smoothed(activation, reading), self.focus
+        q = activation.q if focus else None
+        sides = [(t, *_focal(b, q, -activation.log_p, focus))]
         if self.mode != "multiclass":
-            sides.append((1 - t, *_focal(b, p, -activation.log_q, self.focus)))
+            p = activation.p if focus else None
+            sides.append((1 - t, *_focal(b, p, -activation.log_q, focus)))
         return sides
 
     def _smoothed(self, activation: Activation, reading: Reading) -> Array:
@@ -274,16 +277,17 @@ class PointwiseLoss(Term):
 
 
 def _focal(
-    backend: Backend, q: Array, cost: Array, focus: float
+    backend: Backend, q: Array | None, cost: Array, focus: float
 ) -> tuple[Array, Array | None, Array | None]:
     """F = q^γ·c, its derivative by c, q^γ, and that by q over γ, q^(γ−1)·c; c = −log(1 − q).
 
     For γ < 1 the latter is q^γ·(c/q): where q is 0 the quotient is 1, and the derivative of a
     saturated pixel stays finite. It is multiplied by p = 1 − q later, and bounded, so that an
-    infinite cost, whose p is 0, adds 0 to the gradient. For γ = 0 they are 1 and 0, given as None.
+    infinite cost, whose p is 0, adds 0 to the gradient. For γ = 0, which needs no q, they are 1 and
+    0, given as None.
     """
     xp = backend.xp
-    if not focus:
+    if q is None:
         return cost, None, None
     bounded = backend.minimum(cost, HUGE)
     if focus >= 1.0:
