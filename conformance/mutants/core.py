@@ -11,8 +11,8 @@ DISTANCE, BORDER, FREQUENCIES = "maps/_distance.py", "maps/_border.py", "maps/_f
 
 MUTANTS: tuple[Mutant, ...] = (
     # the walk
-    Mutant("ignored labels read", READER, "values.left_out(b, target, weight, ignore)",
-           "values.left_out(b, target, weight, None)"),
+    Mutant("ignored labels read", READER, "values.left_out(b, target, zeros, ignore)",
+           "values.left_out(b, target, zeros, None)"),
     Mutant("NaN of ignored pixels read", READER,
            "x = b.xp.where(dead, b.xp.zeros_like(x), x)", "pass"),
     Mutant("pixels of no weight read", VALUES,
@@ -44,7 +44,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a plan for adding taken as any other", "plan.py",
            "return make(backend, loss, adding,", "return make(backend, loss, False,"),
     Mutant("cost of unlabelled pixels kept", "activations/softmax.py",
-           "cost if known is None else xp.where(known, cost, xp.zeros_like(cost))", "cost"),
+           "return self.backend.where_kept(cost, reading.labelled)", "return cost"),
     Mutant("weights counted as ones", READING, "if not self.weighted:", "if True:"),
     Mutant("weights per class lost at the truth", READING,
            "w = self.at_truth(w) if w.shape[1] > 1 else w", "w = w[:, :1, :]"),

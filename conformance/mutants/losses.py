@@ -24,7 +24,7 @@ MUTANTS: tuple[Mutant, ...] = (
            "else reading.mass_of(None)"),
     Mutant("factor of squared overlap lost in pull", REGION,
            "2 * by_predicted * activation.p", "by_predicted * activation.p"),
-    Mutant("min of equal numbers differentiated as 1", REGION,
+    Mutant("min of equal numbers differentiated as 1", "kernels.py",
            "xp.where(p > t, xp.zeros_like(t), t)",
            "xp.where(p > t, xp.zeros_like(t), xp.ones_like(t))"),
     Mutant("min of soft targets as product", REGION,
