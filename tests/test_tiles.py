@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, JaccardLoss, Loss, activations
+from xploss import (
+    CrossEntropyLoss,
+    DiceLoss,
+    FocalLoss,
+    JaccardLoss,
+    Loss,
+    LovaszLoss,
+    activations,
+)
 from xploss.backend import Backend
 from xploss.tiles import Grid
 
@@ -209,3 +217,31 @@ def test_sums_beyond_float32_in_numpy(scale: float) -> None:
     logits, target = pred / np.float32(scale), np.ones_like(pred)
     weighted = DiceLoss("binary")(logits, target, weight=pred)
     assert float(weighted) == pytest.approx(float(DiceLoss("binary")(logits, target)), rel=1e-6)
+
+
+@pytest.mark.parametrize("soft", [True, False])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize(
+    "region", [DiceLoss("multilabel"), LovaszLoss("multilabel", surrogate="probability")], ids=repr
+)
+def test_sides_that_differ_beside_a_region(
+    xp: Library, monkeypatch: pytest.MonkeyPatch, soft: bool, smoothing: float, region: Any
+) -> None:
+    """What the second walk is given is used up last of all."""
+    if soft and isinstance(region, LovaszLoss):
+        pytest.skip("a Lovász loss has no soft targets")
+    sides: list[Loss] = [
+        CrossEntropyLoss("multilabel", pos_weight=1.7, label_smoothing=smoothing),
+        CrossEntropyLoss("multilabel", balance=0.3, label_smoothing=smoothing),
+        FocalLoss("multilabel", gamma=0.0, alpha=0.3, label_smoothing=smoothing),
+        FocalLoss("multilabel", alpha=0.3, label_smoothing=smoothing),
+    ]
+    rng = np.random.default_rng(6)
+    x, t = rng.normal(size=(2, 3, 40)), rng.random((2, 3, 40))
+    arrays = xp.asarray(x), xp.asarray(t if soft else np.round(t))
+    for elements in (20, 1000):
+        set_tiles(monkeypatch, elements)
+        for side in sides:
+            _, both = (region + side).value_and_grad(*arrays)
+            one, two = (xp.to_numpy(loss.value_and_grad(*arrays)[1]) for loss in (region, side))
+            np.testing.assert_allclose(xp.to_numpy(both), one + two, rtol=1e-12, atol=1e-15)

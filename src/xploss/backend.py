@@ -33,6 +33,9 @@ class Backend(Kernels):
     holds: ClassVar[bool] = False
     """Whether the gradient's array may hold the probabilities until they are pulled."""
 
+    by_class: ClassVar[bool] = False
+    """Whether large statistics are better filled class by class, with all pixels of each."""
+
     @property
     def eager(self) -> bool:
         """Whether the arrays of a call are at hand, and nothing is compiled of it."""

@@ -50,6 +50,10 @@ class Kernels(Histograms):
             return x == value
         return x == float(value)
 
+    def equal(self, x: Array, value: int) -> Array:
+        """1 where floats are an integer, else 0, in their dtype."""
+        return self.xp.astype(x == float(value), x.dtype)
+
     def somewhere(self, mask: Array | None) -> Array | None:
         """`mask`, or None if it is known to hold nowhere."""
         if mask is None or not (self.concrete(mask) and self.on_host(mask)):
@@ -172,6 +176,10 @@ class Kernels(Histograms):
     def complement(self, x: Array) -> Array:
         """1 − x."""
         return 1 - x
+
+    def distance(self, x: Array, y: Array) -> Array:
+        """abs(x − y), of arrays of one shape."""
+        return self.xp.abs(x - y)
 
     def signed(self, t: Array) -> Array:
         """2t − 1."""

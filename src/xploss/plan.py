@@ -96,6 +96,14 @@ class Part:
         return len(self.terms) > 1 or self.first.crowded
 
     @lazy
+    def by_class(self) -> tuple[int, ...]:
+        """The terms, by their places here, that may be measured class by class from all of p."""
+        plain = self.layout.labels and self.weight is None and self.ignored == (None,)
+        if self.entrywise or not plain:
+            return ()
+        return tuple(i for i, (*_, term) in enumerate(self.terms) if term.by_class)
+
+    @lazy
     def whole(self) -> bool:
         """Whether a term must see all pixels in one tile."""
         return any(term.whole for *_, term in self.terms)

@@ -98,6 +98,27 @@ class Reader:
             x = b.xp.where(dead, b.xp.zeros_like(x), x)
         return self._activation(x, room, ready, list(readings.values())), readings
 
+    def read_class(self, truth: Array) -> Reading:
+        """One class of a target: 1 where it is the label, else 0; no pixel is left out."""
+        return Reading(
+            backend=self.backend,
+            classes=1,
+            dtype=self.dtype,
+            accumulator=self.accumulator,
+            labels=None,
+            dense=truth,
+            weight=None,
+            weighted=False,
+            known=True,
+            left_out=None,
+            adding=self.part.adding,
+            hard=True,
+            slopes=Slopes(),
+            sizes=None,
+            memory={},
+            whole={},
+        )
+
     def _activation(
         self, x: Array, room: Array | None, ready: bool, readings: Sequence[Reading]
     ) -> Activation:

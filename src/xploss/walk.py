@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import frexp
 from typing import TYPE_CHECKING, Any
 
 from . import inputs
+from .activations import Probability
 from .lazy import lazy
 from .reader import Reader
 from .reading import Slopes
@@ -102,28 +104,58 @@ class Walk(Reader):
         ahead = None if self.memory.ahead is None else self._near(self.memory.ahead)
         # a gradient in half precision holds nothing meanwhile
         aside = ahead is not None and not part.wide
+        # from the probabilities of all pixels, which the tiles leave behind
+        later = part.by_class if b.by_class and room is not None else ()
+        now = [position for position in part.order if position not in later]
+        places = sorted(now)
 
         def measured(block: Block, held: list[Measured] | None) -> list[Measured]:
             own = None if room is None else b.cut(room, block)
             activation, readings = self.tile(block, None if aside else own)
             found: dict[int, Measured] = {}
-            for position in part.order:
+            for position in now:
                 term = part.terms[position][2]
-                so_far = held[position] if held is not None and term.accumulates else None
+                so_far = None
+                if held is not None and term.accumulates:
+                    so_far = held[places.index(position)]
                 found[position] = term.measure(activation, readings[term.ignore_index], so_far)
             if own is not None and ahead is not None:
                 place = own if part.wide else None
                 self._put(own, self._pulled(activation, readings, [ahead], place))
             elif activation.room is not None:
-                # what the second walk is given
-                _ = activation.p
+                activation.settle()
             for reading in readings.values():
                 reading.forget()
-            return [found[position] for position in range(len(found))]
+            return [found[position] for position in places]
 
-        found = b.fold(self.grid, measured, [term for *_, term in part.terms])
+        sums = b.fold(self.grid, measured, [part.terms[position][2] for position in places])
+        found = dict(zip(places, sums, strict=True))
         self.conclude()
-        return found
+        for position in later:
+            found[position] = self._measure_classes(part.terms[position][2])
+        return [found[position] for position in range(len(found))]
+
+    def _measure_classes(self, term: Term) -> Measured:
+        """The statistics of a term class by class, from the probabilities in `room`."""
+        b, room, (samples, classes, pixels) = self.backend, self.memory.room, self.part.layout.sizes
+        assert self.grid.elements is not None
+        blocks = list(Grid(samples, 1, pixels, self.grid.elements >> 1))
+        held = term.start(classes, room, self.accumulator, b)
+
+        def measure(some: range) -> None:
+            for block in blocks:
+                labels = b.cast(b.cut(self.laid.target, block), self.dtype)
+                p = b.cut(room, block)
+                for c in some:
+                    part = slice(c, c + 1)
+                    reading = self.read_class(b.equal(labels, c))
+                    activation = Probability(b, p[:, part, :])
+                    term.measure(activation, reading, b.of_classes(held, part))
+
+        count = min(self.grid.workers, classes)
+        ends = [classes * i // count for i in range(count + 1)]
+        b.map(measure, [range(*pair) for pair in pairwise(ends)], count)
+        return b.united(held)
 
     def maps(self, position: int, slopes: tuple[Array, ...]) -> Array:
         """The loss of each pixel for a pointwise term, (N, 1|C, n)."""

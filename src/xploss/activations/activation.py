@@ -31,6 +31,10 @@ class Activation(ABC):
     """The same for the single term that reads the activation, in the place of `room`; or the place
     of `pull`, for slopes by x."""
 
+    def settle(self) -> None:
+        """Leave in `room` what `pull` is given again."""
+        _ = self.p
+
     @lazy
     def finite(self) -> bool:
         """Whether all of `x` is known to be finite, and not near the largest number."""

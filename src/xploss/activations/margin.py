@@ -26,7 +26,7 @@ class MarginSigmoid(Sigmoid):
     truth: Array | None = None
     """The target, (k, C, m)."""
     alone: bool = False
-    """Whether one term only reads this."""
+    """Whether one term only reads this, once, so that the odds may be used up."""
 
     def __post_init__(self) -> None:
         """Nothing beside the odds is kept."""
@@ -49,6 +49,9 @@ class MarginSigmoid(Sigmoid):
     @property
     def _odds(self) -> Array:
         return self._bounded[0]
+
+    def settle(self) -> None:
+        _ = self._odds
 
     @lazy
     def p(self) -> Array:

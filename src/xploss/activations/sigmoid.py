@@ -112,6 +112,8 @@ class Sigmoid(Activation):
         Of the truth, with the slopes g and r by its p and log p: dm = q·(r + p·g).
         """
         s, b, pulled = reading.slopes, self.backend, None
+        # before what is kept is used up
+        q = None if s.log_p is None else self.q
         if s.by_p and self._kept is None:
             _ = self.p
         if s.log_p_true is not None or s.p_true is not None:
@@ -119,9 +121,8 @@ class Sigmoid(Activation):
             pulled = self._pull_true(reading, None if s.by_p else place)
         if s.by_p:
             pulled = _added(b, self._pull_p(reading, place), pulled)
-        if s.log_p is not None:
-            # q is known: that term has asked for it before what is kept was used up
-            pulled = _added(b, pulled, self.q * s.log_p)
+        if q is not None:
+            pulled = _added(b, pulled, q * s.log_p)
         if s.log_q is not None:
             pulled = _added(b, pulled, -(self.p * s.log_q))
         if s.z is not None:

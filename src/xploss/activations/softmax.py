@@ -150,7 +150,8 @@ class Softmax(Activation):
     def cost_true(self, reading: Reading) -> Array:
         if self._has_masks(reading) and self._true_above(SMALLEST, reading):
             # of the digits of a small cost, p has as many as the sum of the exponentials
-            return self.backend.cost_of(self._true_or_one(reading))
+            cost = self.backend.cost_of(self._true_or_one(reading))
+            return self.backend.where_kept(cost, reading.labelled)
         _, shift, _ = self._parts
         log_total = self._log_total
         cost = self.backend.cost_of_label(reading.at_truth(self.x), shift, log_total)

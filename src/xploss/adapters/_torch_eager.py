@@ -39,6 +39,7 @@ class EagerBackend(EagerKernels):
     in_place = True
     traces = False
     holds = True
+    by_class = True
     tile_elements = 1 << 19
 
     def cut(self, x: Array, block: Block) -> Array:
@@ -172,6 +173,7 @@ _WORKERS = Workers(_work_alone, torch.set_num_threads)
 class DeviceBackend(EagerBackend):
     """torch tensors on a device: large tiles, by the calling thread and on its stream."""
 
+    by_class = False
     one_exponential = False
     fused_classes = 1 << 16
     group = 1

@@ -136,11 +136,14 @@ class EagerKernels(EagerLookUps):
         # of what is not in one piece, both at once take twice as long
         return float(torch.amin(x)), float(torch.amax(x))
 
+    def equal(self, x: Array, value: int) -> Array:
+        # numbers of one dtype are compared, and written, four times as fast
+        return torch.eq(x, float(value), out=self._fresh(x))
+
     def equals(self, x: Array, value: int) -> Array:
         if x.dtype not in _BITS or not self.on_host(x):
             return super().equals(x, value)
-        # numbers of one dtype are compared, and written, four times as fast
-        return torch.eq(x, float(value), out=self._fresh(x)).to(torch.bool)
+        return self.equal(x, value).to(torch.bool)
 
     def positive(self, x: Array) -> bool:
         # comparing takes five times as long
@@ -215,6 +218,7 @@ class EagerKernels(EagerLookUps):
         return torch.gt(z, 0.0, out=self._fresh(z)).sub_(t).mul_(z)
 
     def sum_cost_of_both(self, z: Array, t: Array, bent: Array | None, dtype: Dtype) -> Array:
+        # not as compilers want it
         return Kernels.sum_cost_of_both(self, z, t, bent, dtype)
 
     def pull_both(
@@ -340,6 +344,9 @@ class EagerKernels(EagerLookUps):
 
     def complement(self, x: Array) -> Array:
         return torch.sub(self.constant(1.0, x), x, out=self._fresh(x))
+
+    def distance(self, x: Array, y: Array) -> Array:
+        return torch.sub(x, y, out=self._fresh(x)).abs_()
 
     def signed(self, t: Array) -> Array:
         return torch.add(self.constant(-1.0, t), t, alpha=2, out=self._fresh(t))

@@ -174,8 +174,7 @@ class EagerLookUps(TorchBackend):
         if held is None:
             # torch adds along several rows at once, one for each of its threads
             rows = min(torch.get_num_threads(), _ROWS) if len(flat) > _RUN else 1
-            sums = torch.zeros((rows, length + 1), dtype=torch.complex128, device=index.device)
-            held = tuple(part[:, :length].view(rows, *shape) for part in (sums.real, sums.imag))
+            sums, held = self._no_sums(rows, shape, index)
         else:
             rows = held[0].shape[0]
             memory = held[0].as_strided((rows, length + 1, 2), (2 * length + 2, 2, 1))
@@ -197,6 +196,18 @@ class EagerLookUps(TorchBackend):
                 bins.copy_(whole.copy_(own).clamp_(0, length) if rounded else own)
                 table.scatter_add_(1, places, added)
         return held
+
+    def _no_sums(
+        self, rows: int, shape: tuple[int, ...], like: Array
+    ) -> tuple[Array, tuple[Array, ...]]:
+        """Complex numbers of 0, and their parts as histograms."""
+        length = math.prod(shape)
+        sums = torch.zeros((rows, length + 1), dtype=torch.complex128, device=like.device)
+        parts = (sums.real, sums.imag)
+        return sums, tuple(part[:, :length].view(rows, *shape) for part in parts)
+
+    def no_histogram(self, shape: tuple[int, ...], like: Array, dtype: Dtype) -> Measured:
+        return self._no_sums(1, shape, like)[1]
 
     def united(self, held: Measured) -> Measured:
         return tuple(part.sum(0) if part.shape[0] > 1 else part[0] for part in held)

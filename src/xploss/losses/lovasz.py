@@ -127,6 +127,10 @@ class LovaszLoss(Term):
         return self.method == "histogram"
 
     @property
+    def by_class(self) -> bool:
+        return self.method == "histogram" and not self.per_image
+
+    @property
     def takes_notes(self) -> bool:
         return self.hinge and self.method == "histogram"
 
@@ -145,13 +149,16 @@ class LovaszLoss(Term):
                 '"histogram" to take statistics'
             )
 
+    def start(self, classes: int, like: Array, dtype: Dtype, backend: Backend) -> tuple[Array, ...]:
+        return backend.no_histogram((1, classes, 2, self.count), like, dtype)
+
     def errors(self, activation: Activation, reading: Reading) -> Array:
         """The errors, (k, C, m)."""
         b = reading.backend
         if self.hinge:
             return b.hinge(activation.x, reading.truth)
         if reading.labels is None:
-            return b.xp.abs(reading.truth - activation.p)
+            return b.distance(reading.truth, activation.p)
         rest = b.complement(activation.true(reading))
         return b.put_at(b.copied(activation.p), reading.place, rest)
 
