@@ -84,12 +84,12 @@ class EagerBackend(EagerKernels):
     def tile_limit(self, part: Part) -> int:
         half: bool = part.pred.dtype.itemsize < 4
         limit, size = self.tile_elements >> half, part.size
-        if part.entrywise or part.accumulates:
-            if not part.crowded or (not part.accumulates and (half or size <= limit)):
-                return limit
-            # of many classes, whose statistics are large, half a tile takes more than half the time
-            few = part.entrywise or part.layout.sizes[1] <= self.few_classes
-            return limit >> few
+        if part.entrywise:
+            roomy = not part.crowded or (not part.accumulates and (half or size <= limit))
+            return limit if roomy else limit >> 1
+        if part.accumulates:
+            # beside large statistics, the tiles of all threads are to be smaller still
+            return min(limit, max(limit >> 2, size // 120))
         if size <= KEPT >> half:
             # kept, so that nothing is read again for the way back
             return size
