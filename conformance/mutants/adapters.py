@@ -91,7 +91,7 @@ MUTANTS: tuple[Mutant, ...] = (
            "torch"),
     Mutant("sides of a margin exchanged", KERNELS, "return odds / (1 + odds)",
            "return 1 / (1 + odds)", "strict"),
-    Mutant("product of two costs lost", KERNELS, "return a + b + a * b", "return a + b", "numpy"),
+    Mutant("product of two costs lost", KERNELS, "x = a + b + a * b", "x = a + b", "numpy"),
     Mutant("costs left over lost", KERNELS, "if rest is None:", "if True:", "numpy"),
     Mutant("slopes used up that are read again", TILES,
            "slope if apart and whole else None", "slope if whole else None", "torch"),

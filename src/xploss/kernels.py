@@ -243,18 +243,19 @@ class Kernels(Histograms):
         joined, rest = x, None
         if count * group < x.shape[-1]:
             joined, rest = x[..., : count * group], x[..., count * group :]
-        while joined.shape[-1] > count:
-            joined = self.joined(joined)
+        joined = self.joined(joined, count)
         total = self.sum_pixels(self.log1p(joined), None, dtype)
         if rest is None:
             return total
         return total + self.sum_pixels(self.log1p(rest), None, dtype)
 
-    def joined(self, x: Array) -> Array:
-        """(1 + a)(1 + b) − 1 of the halves of `x` along its last axis."""
-        half = x.shape[-1] // 2
-        a, b = x[..., :half], x[..., half:]
-        return a + b + a * b
+    def joined(self, x: Array, count: int) -> Array:
+        """The products of 1 + x, less 1: halves along the last axis until so many are left."""
+        while x.shape[-1] > count:
+            half = x.shape[-1] // 2
+            a, b = x[..., :half], x[..., half:]
+            x = a + b + a * b
+        return x
 
     def miss(self, margin: Array, kept: Array | None) -> Array:
         """The sigmoid of −margin; `kept` is what `cost_of_margin` gives, if it is known."""

@@ -196,10 +196,15 @@ class EagerKernels(EagerLookUps):
     def bend(self, x: Array) -> Array:
         return torch.abs(x, out=self._fresh(x)).mul_(-LOG2_E).exp2_()
 
-    def joined(self, x: Array) -> Array:
-        a, b = x.chunk(2, -1)
-        joined = torch.add(a, b, out=self._fresh(a))
-        return torch.addcmul(joined, a, b, out=joined)
+    def joined(self, x: Array, count: int) -> Array:
+        # in one array of a tile's size, which is found again: halves, beside them quarters
+        room, start = self._fresh(x) if x.shape[-1] > count else x, 0
+        while x.shape[-1] > count:
+            a, b = x.chunk(2, -1)
+            x = room.narrow(-1, start, a.shape[-1])
+            torch.addcmul(torch.add(a, b, out=x), a, b, out=x)
+            start += a.shape[-1]
+        return x
 
     def cost_of_margin(
         self, margin: Array, bent: Array | None = None
