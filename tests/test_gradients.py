@@ -125,6 +125,16 @@ def test_the_slope_of_min_at_equality_is_the_target(xp: Library, loss: Loss) -> 
     )
 
 
+def test_the_slope_of_min_beside_soft_targets(xp: Library) -> None:
+    """1 below the target, 0 above, and the target where both are equal, at its ends too."""
+    p, t = np.array([[0.0, 1.0, 0.25, 0.5, 0.75]]), np.array([[0.0, 1.0, 0.25, 0.75, 0.5]])
+    rise, overlap, both = np.array([[0.0, 1.0, 0.25, 1.0, 0.0]]), 2.25, 5.0
+    expected = 2 * overlap / both**2 - 2 / both * rise
+    loss = DiceLoss("binary", from_logits=False)
+    _, gradient = loss.value_and_grad(xp.asarray(p), xp.asarray(t))
+    np.testing.assert_allclose(xp.to_numpy(gradient), expected, rtol=1e-14)
+
+
 def test_cotangent_of_a_scalar_multiplies(xp: Library) -> None:
     loss = DiceLoss("multiclass")
     pred, target, _ = draw(loss, seed=6)
