@@ -14,7 +14,7 @@ from .statistics import Statistics
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ._xp import Array, Dtype
+    from ._xp import Array
     from .activations import Activation
     from .backend import Backend
     from .reading import Reading
@@ -315,13 +315,9 @@ class Term(Loss):
         return self.accumulates
 
     @property
-    def by_class(self) -> bool:
-        """Whether a class is measured by its own p and target alone, and added in place."""
-        return False
-
-    def start(self, classes: int, like: Array, dtype: Dtype, backend: Backend) -> tuple[Array, ...]:
-        """What `measure` adds to of no pixel, for a loss `by_class`."""
-        raise NotImplementedError
+    def by_class(self) -> tuple[int, ...]:
+        """The shape of a class's histogram, if that is all, and of its p and target alone; or ()."""
+        return ()
 
     def for_size(self, pixels: int) -> Term:
         """The loss as it is best computed for so many pixels per class, if nothing is added."""

@@ -140,7 +140,7 @@ class Walk(Reader):
         b, room, (samples, classes, pixels) = self.backend, self.memory.room, self.part.layout.sizes
         assert self.grid.elements is not None
         blocks = list(Grid(samples, 1, pixels, self.grid.elements >> 1))
-        held = term.start(classes, room, self.accumulator, b)
+        held = b.no_histogram((1, classes, *term.by_class), room, self.accumulator)
 
         def measure(some: range) -> None:
             for block in blocks:

@@ -127,8 +127,8 @@ class LovaszLoss(Term):
         return self.method == "histogram"
 
     @property
-    def by_class(self) -> bool:
-        return self.method == "histogram" and not self.per_image
+    def by_class(self) -> tuple[int, ...]:
+        return (2, self.count) if self.method == "histogram" and not self.per_image else ()
 
     @property
     def takes_notes(self) -> bool:
@@ -148,9 +148,6 @@ class LovaszLoss(Term):
                 f'{self} has method="sort", which has to see all pixels at once; expected '
                 '"histogram" to take statistics'
             )
-
-    def start(self, classes: int, like: Array, dtype: Dtype, backend: Backend) -> tuple[Array, ...]:
-        return backend.no_histogram((1, classes, 2, self.count), like, dtype)
 
     def errors(self, activation: Activation, reading: Reading) -> Array:
         """The errors, (k, C, m)."""
