@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from xploss import CrossEntropyLoss, DiceLoss, LovaszLoss
+from xploss.backend import Backend
 from xploss.losses import _lovasz_order
 
 from . import differences, naive
@@ -587,3 +588,23 @@ def test_second_derivatives_of_a_histogram_agree_in_jax(jax: Any) -> None:
         return jax.grad(lambda x: (jax.grad(loss)(x, target) * d).sum())(x)
 
     assert float((along(u) * v).sum()) == pytest.approx(float((along(v) * u).sum()), rel=1e-6)
+
+
+def test_histograms_class_by_class(xp: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By all pixels of each class, or tile by tile for all classes."""
+    if xp.name.partition("-")[0] not in ("numpy", "torch"):
+        pytest.skip(f"{xp.name} holds no probabilities in the array of a gradient")
+    rng = np.random.default_rng(3)
+    x = xp.asarray(rng.normal(size=(2, 5, 400, 300)))
+    t = xp.asarray(rng.integers(0, 5, (2, 400, 300)))
+    loss = LovaszLoss("multiclass") + 0.5 * CrossEntropyLoss("multiclass")
+    found = []
+    for by_class in (True, False):
+        kinds: list[Any] = [Backend]
+        for kind in kinds:
+            monkeypatch.setattr(kind, "by_class", by_class)
+            kinds.extend(kind.__subclasses__())
+        found.append(loss.value_and_grad(x, t))
+    (value, gradient), (expected, slopes) = found
+    np.testing.assert_allclose(xp.to_numpy(value), xp.to_numpy(expected), rtol=1e-13)
+    np.testing.assert_allclose(xp.to_numpy(gradient), xp.to_numpy(slopes), rtol=1e-9, atol=1e-18)

@@ -315,8 +315,8 @@ class Term(Loss):
         return self.accumulates
 
     @property
-    def by_class(self) -> tuple[int, ...]:
-        """The shape of a class's histogram, if that is all, and of its p and target alone; or ()."""
+    def class_histogram(self) -> tuple[int, ...]:
+        """The shape of a class's statistics, if a histogram of its own p and target; else ()."""
         return ()
 
     def for_size(self, pixels: int) -> Term:

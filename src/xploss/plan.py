@@ -101,7 +101,7 @@ class Part:
         plain = self.layout.labels and self.weight is None and self.ignored == (None,)
         if self.entrywise or not plain:
             return ()
-        return tuple(i for i, (*_, term) in enumerate(self.terms) if term.by_class)
+        return tuple(i for i, (*_, term) in enumerate(self.terms) if term.class_histogram)
 
     @lazy
     def whole(self) -> bool:

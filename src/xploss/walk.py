@@ -140,7 +140,7 @@ class Walk(Reader):
         b, room, (samples, classes, pixels) = self.backend, self.memory.room, self.part.layout.sizes
         assert self.grid.elements is not None
         blocks = list(Grid(samples, 1, pixels, self.grid.elements >> 1))
-        held = b.no_histogram((1, classes, *term.by_class), room, self.accumulator)
+        held = b.no_histogram((1, classes, *term.class_histogram), room, self.accumulator)
 
         def measure(some: range) -> None:
             for block in blocks:
@@ -150,7 +150,9 @@ class Walk(Reader):
                     part = slice(c, c + 1)
                     reading = self.read_class(b.equal(labels, c))
                     activation = Probability(b, p[:, part, :])
-                    term.measure(activation, reading, b.of_classes(held, part))
+                    own = b.of_classes(held, part)
+                    for place, x in zip(own, term.measure(activation, reading, own), strict=True):
+                        self._put(place, x)
 
         count = min(self.grid.workers, classes)
         ends = [classes * i // count for i in range(count + 1)]

@@ -28,8 +28,7 @@ class Activation(ABC):
     ready: bool = False
     """Whether `room` or `notes` holds what was left there."""
     notes: Array | None = None
-    """The same for the single term that reads the activation, in the place of `room`; or the place
-    of `pull`, for slopes by x."""
+    """The same for the only term, in the place of `room`; or where slopes by x may be."""
 
     def settle(self) -> None:
         """Leave in `room` what `pull` is given again."""

@@ -127,7 +127,7 @@ class LovaszLoss(Term):
         return self.method == "histogram"
 
     @property
-    def by_class(self) -> tuple[int, ...]:
+    def class_histogram(self) -> tuple[int, ...]:
         return (2, self.count) if self.method == "histogram" and not self.per_image else ()
 
     @property
