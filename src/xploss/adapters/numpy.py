@@ -35,6 +35,7 @@ class NumpyBackend(FlatBackend):
 
     name = "numpy"
     holds = True
+    by_class = True
     few_classes = 16
     group = 64
 
