@@ -241,10 +241,6 @@ class EagerKernels(EagerLookUps):
         same = torch.eq(p, t, out=self._fresh(p))
         return torch.lt(p, t, out=self._fresh(p)).addcmul_(t, same)
 
-    def slope_of_both(self, p: Array, q: Array, t: Array, scale: Array) -> Array:
-        rest = torch.sub(self.constant(1.0, t), t, out=self._fresh(t))
-        return rest.mul_(p).addcmul_(q, t, value=-1).mul_(scale)
-
     def miss(self, margin: Array, kept: Array | None) -> Array:
         return self.pull_cost(margin, self.constant(1.0, margin), kept)
 
