@@ -147,6 +147,20 @@ def test_underflow_is_no_error() -> None:
         assert np.isfinite(lovasz.from_statistics(lovasz.statistics(few, labels)))
 
 
+def test_the_calling_thread_works_too_unless_threads_are_set_up() -> None:
+    together = threading.Barrier(2)
+
+    def who(_: int) -> int:
+        together.wait(10)
+        return threading.get_ident()
+
+    alone = Workers(lambda: None)
+    for workers, joins in ((Workers(), True), (alone, False)):
+        found = set(workers.map(who, range(2), 2))
+        assert len(found) == 2
+        assert (threading.get_ident() in found) == joins
+
+
 def test_an_error_ends_the_walk() -> None:
     """Whatever the threads, nobody takes another item."""
     seen: list[int] = []
@@ -188,7 +202,7 @@ def test_a_thread_that_cannot_start_is_not_waited_for(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(threading.Thread, "start", start_once)
     with pytest.raises(RuntimeError, match="can't start new thread"):
-        Workers().map(abs, [-1, 2], 2)
+        Workers().map(abs, [-1, 2, -3], 3)
 
 
 def test_a_region_loss_has_no_map() -> None:

@@ -6,7 +6,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, TypeVar
 
@@ -27,7 +27,8 @@ class Workers:
     Parameters
     ----------
     set_up : callable, optional
-        Called in each thread before it works.
+        Called in each thread before it works. Without it the calling thread is one of those that
+        work: it runs already, on a core of its own.
     started : callable, optional
         Called with the number of threads in the thread that made them.
     """
@@ -64,7 +65,7 @@ class Workers:
         # who is done with an item takes the next; handing them out one by one costs more
         turns = deque(range(len(work)))
 
-        def take_turns(_: int) -> None:
+        def take_turns() -> None:
             with around():
                 while True:
                     try:
@@ -77,7 +78,16 @@ class Workers:
                         turns.clear()
                         raise
 
-        list(self._pool(count).map(take_turns, range(min(count, len(work)))))
+        joins = self._set_up is None
+        pool = self._pool(count - joins)
+        others = [pool.submit(take_turns) for _ in range(min(count, len(work)) - joins)]
+        try:
+            if joins:
+                take_turns()
+        finally:
+            wait(others)
+        for other in others:
+            other.result()
         return found
 
     def _pool(self, count: int) -> ThreadPoolExecutor:
