@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xploss import CrossEntropyLoss, DiceLoss, LovaszLoss
+from xploss import CrossEntropyLoss, DiceLoss, LovaszLoss, plan
 from xploss.backend import Backend
 from xploss.losses import _lovasz_order
 
@@ -597,14 +597,38 @@ def test_histograms_class_by_class(xp: Library, monkeypatch: pytest.MonkeyPatch)
     rng = np.random.default_rng(3)
     x = xp.asarray(rng.normal(size=(2, 5, 400, 300)))
     t = xp.asarray(rng.integers(0, 5, (2, 400, 300)))
-    loss = LovaszLoss("multiclass") + 0.5 * CrossEntropyLoss("multiclass")
+    lovasz = LovaszLoss("multiclass", class_weights=(1.0, 0.5, 0.0, 2.0, 3.0))
+    loss = lovasz + 0.5 * CrossEntropyLoss("multiclass")
+    kinds: list[Any] = [Backend]
+    for kind in kinds:
+        kinds.extend(kind.__subclasses__())
+    for kind in kinds:
+        monkeypatch.setattr(kind, "tile_elements", 1 << 17)
     found = []
     for by_class in (True, False):
-        kinds: list[Any] = [Backend]
         for kind in kinds:
             monkeypatch.setattr(kind, "by_class", by_class)
-            kinds.extend(kind.__subclasses__())
+        plan._kept.cache_clear()
         found.append(loss.value_and_grad(x, t))
+    plan._kept.cache_clear()
     (value, gradient), (expected, slopes) = found
     np.testing.assert_allclose(xp.to_numpy(value), xp.to_numpy(expected), rtol=1e-13)
     np.testing.assert_allclose(xp.to_numpy(gradient), xp.to_numpy(slopes), rtol=1e-9, atol=1e-18)
+
+
+def test_slopes_that_were_found_class_by_class_are_found_again(torch: Any) -> None:
+    """For each gradient of the same graph, and with another cotangent."""
+    rng = np.random.default_rng(4)
+    x = torch.tensor(rng.normal(size=(1, 3, 1024, 400))).requires_grad_()
+    t = torch.tensor(rng.integers(0, 3, (1, 1024, 400)))
+    loss = LovaszLoss("multiclass", class_weights=(1.0, 0.5, 3.0), reduction="none")
+    value = loss(x, t)
+    gradients = []
+    for cotangent in ([1.0, 1.0, 1.0], [2.0, -1.0, 0.5], [1.0, 1.0, 1.0]):
+        cot = torch.tensor(cotangent, dtype=torch.float64)
+        (gradient,) = torch.autograd.grad(value, x, cot, retain_graph=True)
+        expected = loss.value_and_grad(x.detach(), t, cotangent=cot)[1]
+        assert torch.equal(gradient, expected)
+        gradients.append(gradient)
+    assert torch.equal(gradients[0], gradients[2])
+    assert not torch.equal(gradients[0], gradients[1])

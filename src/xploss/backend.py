@@ -45,7 +45,7 @@ class Backend(Kernels):
 
     def tile_limit(self, part: Part) -> int:
         """How many elements a tile may have; beside large statistics, fewer."""
-        return self.tile_elements >> part.accumulates
+        return self.tile_elements >> part.bulky
 
     def workers(self, part: Part) -> int:
         """How many threads walk over the tiles."""

@@ -104,16 +104,6 @@ class Histograms(Library):
         found = size, xp.where(many > 0, math.inf, total)
         return found if held is None else tuple(a + b for a, b in zip(held, found, strict=True))
 
-    def no_histogram(self, shape: tuple[int, ...], like: Array, dtype: Dtype) -> Measured:
-        """What a histogram of nothing is held as, beside `like`."""
-        xp, device = self.xp, self.device(like)
-        size = xp.zeros(shape, dtype=self.count_dtype(dtype), device=device)
-        return size, xp.zeros(shape, dtype=dtype, device=device)
-
-    def of_classes(self, held: Measured, part: slice) -> Measured:
-        """Some classes of what a histogram (k, C, 2, bins) is held as: views."""
-        return tuple(x[..., part, :, :] for x in held)
-
     def united(self, held: Measured) -> Measured:
         """The histograms that the tiles of a run have come to: a backend may hold several."""
         return held

@@ -315,9 +315,9 @@ class Term(Loss):
         return self.accumulates
 
     @property
-    def class_histogram(self) -> tuple[int, ...]:
-        """The shape of a class's statistics, if a histogram of its own p and target; else ()."""
-        return ()
+    def by_class(self) -> bool:
+        """Whether a class's statistics and slopes come from its own p and target alone."""
+        return False
 
     def for_size(self, pixels: int) -> Term:
         """The loss as it is best computed for so many pixels per class, if nothing is added."""
@@ -374,6 +374,20 @@ class Term(Loss):
         slopes : arrays (R, C, ...)
             Derivatives of `losses` that `pull` takes.
         """
+
+    def score_class(
+        self, statistics: tuple[Array, ...], backend: Backend, bits: int
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """Of a loss `by_class`, what `score` takes once the slopes of a class are known.
+
+        Returns
+        -------
+        statistics : arrays (R, C)
+            Of the number of classes that were given.
+        slopes : arrays (R, C, ...)
+            Derivatives of the losses that `pull` takes.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is not scored class by class")
 
     @property
     def foreseen(self) -> bool:

@@ -91,17 +91,24 @@ class Part:
         return any(term.accumulates for *_, term in self.terms)
 
     @lazy
+    def bulky(self) -> bool:
+        """Whether the statistics of all classes are so large that tiles should be smaller."""
+        return self.accumulates and self.by_class is None
+
+    @lazy
     def crowded(self) -> bool:
         """Whether the terms need more arrays of a tile at a time than most losses."""
         return len(self.terms) > 1 or self.first.crowded
 
     @lazy
-    def by_class(self) -> tuple[int, ...]:
-        """The terms, by their places here, that may be measured class by class from all of p."""
+    def by_class(self) -> int | None:
+        """The place of the only large term, if it may be settled class by class from all of p."""
         plain = self.layout.labels and self.weight is None and self.ignored == (None,)
-        if self.entrywise or not plain:
-            return ()
-        return tuple(i for i, (*_, term) in enumerate(self.terms) if term.class_histogram)
+        large = [place for place, (*_, term) in enumerate(self.terms) if term.accumulates]
+        if not self.backend.by_class or self.entrywise or not plain or len(large) != 1:
+            return None
+        apart = self.terms[large[0]][2].by_class and not any(term.maps for *_, term in self.terms)
+        return large[0] if apart else None
 
     @lazy
     def whole(self) -> bool:

@@ -36,6 +36,8 @@ class Memory:
     """The gradient's array, which holds what it is made from."""
     ahead: tuple[Array, ...] | None = None
     """The slopes, up to a factor, with which `room` holds the gradient already."""
+    settled: bool = False
+    """Whether `room` holds slopes by p, which were found class by class."""
     scorer: Backend | None = None
     """Where slopes are arrays of."""
     whole: dict[Any, Any] = field(default_factory=dict)

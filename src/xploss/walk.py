@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from math import frexp
 from typing import TYPE_CHECKING, Any
 
@@ -105,8 +104,8 @@ class Walk(Reader):
         # a gradient in half precision holds nothing meanwhile
         aside = ahead is not None and not part.wide
         # from the probabilities of all pixels, which the tiles leave behind
-        later = part.by_class if b.by_class and room is not None else ()
-        now = [position for position in part.order if position not in later]
+        last = part.by_class if room is not None else None
+        now = [position for position in part.order if position != last]
         places = sorted(now)
 
         def measured(block: Block, held: list[Measured] | None) -> list[Measured]:
@@ -131,33 +130,41 @@ class Walk(Reader):
         sums = b.fold(self.grid, measured, [part.terms[position][2] for position in places])
         found = dict(zip(places, sums, strict=True))
         self.conclude()
-        for position in later:
-            found[position] = self._measure_classes(part.terms[position][2])
+        if last is not None:
+            found[last] = self._settle_classes(part.terms[last][2])
         return [found[position] for position in range(len(found))]
 
-    def _measure_classes(self, term: Term) -> Measured:
-        """The statistics of a term class by class, from the probabilities in `room`."""
+    def _settle_classes(self, term: Term) -> Measured:
+        """The statistics of a term class by class, and its slopes by p where p was, in `room`.
+
+        A class's histogram is held until its slopes are found, which are yet to be multiplied by
+        the class's share.
+        """
         b, room, (samples, classes, pixels) = self.backend, self.memory.room, self.part.layout.sizes
+        bits = 64 if self.dtype == b.xp.float64 else 32
         assert self.grid.elements is not None
         blocks = list(Grid(samples, 1, pixels, self.grid.elements >> 1))
-        held = b.no_histogram((1, classes, *term.class_histogram), room, self.accumulator)
 
-        def measure(some: range) -> None:
+        def settle(c: int) -> Measured:
+            held = None
             for block in blocks:
-                labels = b.cast(b.cut(self.laid.target, block), self.dtype)
-                p = b.cut(room, block)
-                for c in some:
-                    part = slice(c, c + 1)
-                    reading = self.read_class(b.equal(labels, c))
-                    activation = Probability(b, p[:, part, :])
-                    own = b.of_classes(held, part)
-                    for place, x in zip(own, term.measure(activation, reading, own), strict=True):
-                        self._put(place, x)
+                truth = b.equal(b.cast(b.cut(self.laid.target, block), self.dtype), c)
+                p = b.cut(room, block)[:, c : c + 1, :]
+                held = term.measure(Probability(b, p, notes=p), self.read_class(truth), held)
+            assert held is not None
+            scorer, arrays = b.scoring(b.united(held))
+            statistics, slopes = term.score_class(tuple(arrays), scorer, bits)
+            near = self._near(slopes)
+            for block in blocks:
+                place = b.cut(room, block)[:, c : c + 1, :]
+                reading = self.read_class(place)
+                term.pull(Probability(b, place, ready=True, notes=place), reading, near)
+                self._put(place, reading.slope_by_p)
+            return tuple(b.scored(x, room, self.accumulator) for x in statistics)
 
-        count = min(self.grid.workers, classes)
-        ends = [classes * i // count for i in range(count + 1)]
-        b.map(measure, [range(*pair) for pair in pairwise(ends)], count)
-        return b.united(held)
+        found = b.map(settle, range(classes), self.grid.workers)
+        self.memory.settled = True
+        return tuple(b.xp.concat(parts, axis=1) for parts in zip(*found, strict=True))
 
     def maps(self, position: int, slopes: tuple[Array, ...]) -> Array:
         """The loss of each pixel for a pointwise term, (N, 1|C, n)."""
@@ -209,6 +216,12 @@ class Walk(Reader):
         b, pred, memory = self.backend, self.laid.pred, self.memory
         # what is held is used up: another gradient of the same call computes it anew
         room, memory.room = memory.room, None
+        if room is None and memory.settled:
+            again = Walk(self.part, self.looking)
+            again.laid = self.laid
+            again.hold()
+            again.measure()
+            room = again.memory.room
         if room is not None and memory.ahead is not None:
             scaled = self._scale(room, slopes[0], memory.ahead)
             if scaled is not None:
@@ -217,7 +230,7 @@ class Walk(Reader):
         near = [self._near(own) for own in slopes]
 
         def pulled(block: Block, place: Array | None) -> Array:
-            held = None if room is None else place
+            held = None if room is None or memory.settled else place
             activation, readings = self.tile(block, held, ready=held is not None)
             for reading in readings.values():
                 reading.slopes = Slopes()
@@ -239,12 +252,17 @@ class Walk(Reader):
     ) -> Array:
         """The gradient of a tile, which may be in `place`."""
         used: list[Reading] = []
-        for (*_, term), own, cot in zip(self.part.terms, slopes, maps, strict=True):
+        settled = self.part.by_class if self.memory.settled else None
+        for position, (own, cot) in enumerate(zip(slopes, maps, strict=True)):
+            term = self.part.terms[position][2]
             reading = readings[term.ignore_index]
             if cot is not None:
                 weight = cot if reading.weight is None else cot * reading.weight
                 reading = replace(reading, weight=weight, slopes=Slopes())
-            term.pull(activation, reading, own)
+            if position == settled:
+                reading.slopes.add("p", self.backend.multiply(place, own[0][:, :, None], place))
+            else:
+                term.pull(activation, reading, own)
             if not any(reading is other for other in used):
                 used.append(reading)
         if len(used) == 1:

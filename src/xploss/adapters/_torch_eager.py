@@ -87,7 +87,7 @@ class EagerBackend(EagerKernels):
         if part.entrywise:
             roomy = not part.crowded or (not part.accumulates and (half or size <= limit))
             return limit if roomy else limit >> 1
-        if part.accumulates:
+        if part.bulky:
             # beside large statistics, the tiles of all threads are to be smaller still
             return min(limit, max(limit >> 2, size // 120))
         if size <= KEPT >> half:
@@ -97,7 +97,7 @@ class EagerBackend(EagerKernels):
             return limit
         # the tiles of all threads are to be small beside the array, with what is computed from
         # them; of large ones fewer operations are called, for each of which a thread may wait
-        return min(2 * limit, size // 34)
+        return min(2 * limit, size // (48 if part.accumulates else 34))
 
     def workers(self, part: Part) -> int:
         # torch's own threads divide each operation on entries well; and for as long as a small

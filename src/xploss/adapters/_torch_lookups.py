@@ -206,9 +206,6 @@ class EagerLookUps(TorchBackend):
         parts = (sums.real, sums.imag)
         return sums, tuple(part[:, :length].view(rows, *shape) for part in parts)
 
-    def no_histogram(self, shape: tuple[int, ...], like: Array, dtype: Dtype) -> Measured:
-        return self._no_sums(1, shape, like)[1]
-
     def united(self, held: Measured) -> Measured:
         return tuple(part.sum(0) if part.shape[0] > 1 else part[0] for part in held)
 

@@ -73,7 +73,7 @@ class NumpyBackend(FlatBackend):
 
     def tile_limit(self, part: Part) -> int:
         limit = super().tile_limit(part)
-        if part.entrywise or part.accumulates:
+        if part.entrywise or part.bulky:
             return limit
         # of larger tiles fewer functions are called, for each of which a thread may wait
         return max(limit, min(2 * limit, part.size >> 5))

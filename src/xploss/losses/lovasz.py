@@ -127,8 +127,8 @@ class LovaszLoss(Term):
         return self.method == "histogram"
 
     @property
-    def class_histogram(self) -> tuple[int, ...]:
-        return (2, self.count) if self.method == "histogram" and not self.per_image else ()
+    def by_class(self) -> bool:
+        return self.accumulates and not self.per_image
 
     @property
     def takes_notes(self) -> bool:
@@ -202,17 +202,21 @@ class LovaszLoss(Term):
     def score(
         self, statistics: tuple[Array, ...], backend: Backend, bits: int
     ) -> tuple[Array, Array, tuple[Array, ...]]:
-        xp = backend.xp
-        if self.method == "sort":
-            losses, mass, size = statistics
-            slopes = (xp.ones_like(losses),)
-        else:
-            # of the pixels' dtype
-            narrow = xp.float64 if bits == 64 else xp.float32
-            losses, mass, size, found = self._score_classes(statistics, backend, narrow)
-            slopes = (found,)
+        slopes: tuple[Array, ...] = (backend.xp.ones_like(statistics[0]),)
+        if len(statistics) < 3:
+            statistics, slopes = self.score_class(statistics, backend, bits)
+        losses, mass, size = statistics
         weights = backend.constant(self.weights(losses.shape[1]), losses)[None, :]
         return losses, share_of_classes(self, weights, mass, size, backend), slopes
+
+    def score_class(
+        self, statistics: tuple[Array, ...], backend: Backend, bits: int
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        xp = backend.xp
+        # of the pixels' dtype
+        narrow = xp.float64 if bits == 64 else xp.float32
+        losses, mass, size, lines = self._score_classes(statistics, backend, narrow)
+        return (losses, mass, size), (lines,)
 
     def _score_classes(
         self, statistics: tuple[Array, ...], backend: Backend, narrow: Dtype
