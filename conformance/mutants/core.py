@@ -54,6 +54,8 @@ MUTANTS: tuple[Mutant, ...] = (
            "self.backend.multiply(place, own[0][:, :, None], place)", "place", "numpy"),
     Mutant("slopes of a class taken for probabilities", "walk.py",
            "room is None or memory.settled else place", "room is None else place", "numpy"),
+    Mutant("absent classes taken for those without a share", "losses/lovasz.py",
+           '(mass == 0 and self.absent != "keep")', "mass == 0", "numpy"),
     Mutant("slopes of a class used up by the first gradient", "walk.py",
            "if room is None and memory.settled:", "if False:", "torch"),
     Mutant("weights counted as ones", READING, "if not self.weighted:", "if True:"),

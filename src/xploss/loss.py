@@ -389,6 +389,10 @@ class Term(Loss):
         """
         raise NotImplementedError(f"{type(self).__name__} is not scored class by class")
 
+    def idles(self, c: int, classes: int, mass: float) -> bool:
+        """Of a loss `by_class`, whether a class whose Σ w·t is `mass` has no share in the value."""
+        return False
+
     @property
     def foreseen(self) -> bool:
         """Whether the slopes of the value are known before the statistics, but for a factor."""

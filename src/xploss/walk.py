@@ -107,6 +107,7 @@ class Walk(Reader):
         last = part.by_class if room is not None else None
         now = [position for position in part.order if position != last]
         places = sorted(now)
+        masses: list[Array] = []
 
         def measured(block: Block, held: list[Measured] | None) -> list[Measured]:
             own = None if room is None else b.cut(room, block)
@@ -123,6 +124,8 @@ class Walk(Reader):
                 self._put(own, self._pulled(activation, readings, [ahead], place))
             elif activation.room is not None:
                 activation.settle()
+            if last is not None:
+                masses.append(b.add_samples(readings[None].mass))
             for reading in readings.values():
                 reading.forget()
             return [found[position] for position in places]
@@ -131,14 +134,15 @@ class Walk(Reader):
         found = dict(zip(places, sums, strict=True))
         self.conclude()
         if last is not None:
-            found[last] = self._settle_classes(part.terms[last][2])
+            mass = sum(masses[1:], start=masses[0])
+            found[last] = self._settle_classes(part.terms[last][2], mass)
         return [found[position] for position in range(len(found))]
 
-    def _settle_classes(self, term: Term) -> Measured:
+    def _settle_classes(self, term: Term, mass: Array) -> Measured:
         """The statistics of a term class by class, and its slopes by p where p was, in `room`.
 
         A class's histogram is held until its slopes are found, which are yet to be multiplied by
-        the class's share.
+        the class's share. `mass` is Σ w·t, (1, C).
         """
         b, room, (samples, classes, pixels) = self.backend, self.memory.room, self.part.layout.sizes
         bits = 64 if self.dtype == b.xp.float64 else 32
@@ -146,7 +150,12 @@ class Walk(Reader):
         blocks = list(Grid(samples, 1, pixels, self.grid.elements >> 1))
 
         def settle(c: int) -> Measured:
-            held = None
+            held, own = None, mass[:, c : c + 1]
+            if term.idles(c, classes, float(own[0, 0])):
+                for block in blocks:
+                    place = b.cut(room, block)[:, c : c + 1, :]
+                    b.write(place, b.xp.zeros_like(place))
+                return b.xp.zeros_like(own), own, b.xp.full_like(own, samples * pixels)
             for block in blocks:
                 truth = b.equal(b.cast(b.cut(self.laid.target, block), self.dtype), c)
                 p = b.cut(room, block)[:, c : c + 1, :]

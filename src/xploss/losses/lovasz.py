@@ -218,6 +218,9 @@ class LovaszLoss(Term):
         losses, mass, size, lines = self._score_classes(statistics, backend, narrow)
         return (losses, mass, size), (lines,)
 
+    def idles(self, c: int, classes: int, mass: float) -> bool:
+        return self.weights(classes)[c] == 0 or (mass == 0 and self.absent != "keep")
+
     def _score_classes(
         self, statistics: tuple[Array, ...], backend: Backend, narrow: Dtype
     ) -> tuple[Array, ...]:
