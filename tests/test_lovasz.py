@@ -590,19 +590,24 @@ def test_second_derivatives_of_a_histogram_agree_in_jax(jax: Any) -> None:
     assert float((along(u) * v).sum()) == pytest.approx(float((along(v) * u).sum()), rel=1e-6)
 
 
-@pytest.mark.parametrize("absent", ["skip", "zero", "keep"])
+@pytest.mark.parametrize(
+    ("absent", "ignore", "weighed"),
+    [("skip", None, False), ("zero", 3, True), ("keep", 255, False), ("keep", None, True)],
+)
 def test_histograms_class_by_class(
-    xp: Library, monkeypatch: pytest.MonkeyPatch, absent: str
+    xp: Library, monkeypatch: pytest.MonkeyPatch, absent: Any, ignore: int | None, weighed: bool
 ) -> None:
     """By all pixels of each class, or tile by tile for all; one is absent, one does not count."""
     if xp.name.partition("-")[0] not in ("numpy", "torch"):
         pytest.skip(f"{xp.name} holds no probabilities in the array of a gradient")
     rng = np.random.default_rng(3)
     x = xp.asarray(rng.normal(size=(2, 5, 400, 300)))
-    t = xp.asarray(rng.integers(0, 4, (2, 400, 300)))
-    weights = (1.0, 0.5, 0.0, 2.0, 3.0)
-    lovasz = LovaszLoss("multiclass", class_weights=weights, absent=absent)  # type: ignore[arg-type]
-    loss = lovasz + 0.5 * CrossEntropyLoss("multiclass")
+    labels = rng.integers(0, 4, (2, 400, 300))
+    t = xp.asarray(np.where(rng.random(labels.shape) < 0.1, ignore or 0, labels))
+    w = xp.asarray(np.maximum(rng.normal(size=labels.shape), 0.0)) if weighed else None
+    of_classes = (1.0, 0.5, 0.0, 2.0, 3.0)
+    lovasz = LovaszLoss("multiclass", class_weights=of_classes, absent=absent, ignore_index=ignore)
+    loss = lovasz + 0.5 * CrossEntropyLoss("multiclass", ignore_index=ignore)
     kinds: list[Any] = [Backend]
     for kind in kinds:
         kinds.extend(kind.__subclasses__())
@@ -613,7 +618,7 @@ def test_histograms_class_by_class(
         for kind in kinds:
             monkeypatch.setattr(kind, "by_class", by_class)
         plan._kept.cache_clear()
-        found.append(loss.value_and_grad(x, t))
+        found.append(loss.value_and_grad(x, t, weight=w))
     plan._kept.cache_clear()
     (value, gradient), (expected, slopes) = found
     np.testing.assert_allclose(xp.to_numpy(value), xp.to_numpy(expected), rtol=1e-13)

@@ -66,6 +66,11 @@ class Histograms(Library):
             index += self._steps(samples, both * classes, index, (-1, 1, 1))
         return index
 
+    def leave_out(self, index: Array, weight: Array, end: int) -> Array:
+        """`index`, which may be used up, or at least `end` where a weight is 0."""
+        xp = self.xp
+        return xp.where(weight > 0, index, xp.full_like(index, end))
+
     def _steps(self, count: int, step: int, like: Array, shape: tuple[int, ...]) -> Array:
         """0, step, and so on, `count` of them, in `shape`."""
         xp, device = self.xp, self.device(like)

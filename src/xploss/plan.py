@@ -103,12 +103,14 @@ class Part:
     @lazy
     def by_class(self) -> int | None:
         """The place of the only large term, if it may be settled class by class from all of p."""
-        plain = self.layout.labels and self.weight is None and self.ignored == (None,)
         large = [place for place, (*_, term) in enumerate(self.terms) if term.accumulates]
-        if not self.backend.by_class or self.entrywise or not plain or len(large) != 1:
+        if not self.backend.by_class or self.entrywise or len(large) != 1:
             return None
+        # each pixel has one label and one weight
+        one = self.layout.labels and len(self.ignored) == 1
+        one &= self.weight is None or self.weight.shape != self.layout.shape
         apart = self.terms[large[0]][2].by_class and not any(term.maps for *_, term in self.terms)
-        return large[0] if apart else None
+        return large[0] if one and apart else None
 
     @lazy
     def whole(self) -> bool:

@@ -100,8 +100,20 @@ class Reader:
             x = b.xp.where(dead, b.xp.zeros_like(x), x)
         return self._activation(x, room, ready, list(readings.values())), readings
 
-    def read_class(self, truth: Array) -> Reading:
-        """One class of a target: 1 where it is the label, else 0; no pixel is left out."""
+    def read_class(self, block: Block, c: int) -> Reading:
+        """A block's target for one class, all values known to be in range."""
+        b, laid, (ignore,) = self.backend, self.laid, self.part.ignored
+        labels = b.cast(b.cut(laid.target, block), self.dtype)
+        weight = None if laid.weight is None else b.cast(b.cut(laid.weight, block), self.dtype)
+        truth = b.equal(labels, c)
+        if ignore is not None:
+            kept = b.complement(b.equal(labels, ignore))
+            truth = b.multiply(truth, kept) if ignore == c else truth
+            weight = kept if weight is None else b.multiply(weight, kept)
+        return self.class_reading(truth, weight)
+
+    def class_reading(self, truth: Array, weight: Array | None = None) -> Reading:
+        """What is seen of one class: 1 where it is the label, else 0."""
         return Reading(
             backend=self.backend,
             classes=1,
@@ -109,8 +121,8 @@ class Reader:
             accumulator=self.accumulator,
             labels=None,
             dense=truth,
-            weight=None,
-            weighted=False,
+            weight=weight,
+            weighted=self.weighted,
             known=True,
             left_out=None,
             adding=self.part.adding,

@@ -107,7 +107,7 @@ class Walk(Reader):
         last = part.by_class if room is not None else None
         now = [position for position in part.order if position != last]
         places = sorted(now)
-        masses: list[Array] = []
+        counted: list[Measured] = []
 
         def measured(block: Block, held: list[Measured] | None) -> list[Measured]:
             own = None if room is None else b.cut(room, block)
@@ -125,7 +125,8 @@ class Walk(Reader):
             elif activation.room is not None:
                 activation.settle()
             if last is not None:
-                masses.append(b.add_samples(readings[None].mass))
+                (reading,) = readings.values()
+                counted.append((b.add_samples(reading.mass), b.add_samples(reading.size)))
             for reading in readings.values():
                 reading.forget()
             return [found[position] for position in places]
@@ -134,15 +135,15 @@ class Walk(Reader):
         found = dict(zip(places, sums, strict=True))
         self.conclude()
         if last is not None:
-            mass = sum(masses[1:], start=masses[0])
-            found[last] = self._settle_classes(part.terms[last][2], mass)
+            mass, size = (sum(x[1:], start=x[0]) for x in zip(*counted, strict=True))
+            found[last] = self._settle_classes(part.terms[last][2], mass, size)
         return [found[position] for position in range(len(found))]
 
-    def _settle_classes(self, term: Term, mass: Array) -> Measured:
+    def _settle_classes(self, term: Term, mass: Array, size: Array) -> Measured:
         """The statistics of a term class by class, and its slopes by p where p was, in `room`.
 
         A class's histogram is held until its slopes are found, which are yet to be multiplied by
-        the class's share. `mass` is Σ w·t, (1, C).
+        the class's share. `mass` and `size` are Σ w·t and Σ w, (1, C).
         """
         b, room, (samples, classes, pixels) = self.backend, self.memory.room, self.part.layout.sizes
         bits = 64 if self.dtype == b.xp.float64 else 32
@@ -150,23 +151,22 @@ class Walk(Reader):
         blocks = list(Grid(samples, 1, pixels, self.grid.elements >> 1))
 
         def settle(c: int) -> Measured:
-            held, own = None, mass[:, c : c + 1]
-            if term.idles(c, classes, float(own[0, 0])):
+            one, held = slice(c, c + 1), None
+            if term.idles(c, classes, float(mass[0, c])):
                 for block in blocks:
-                    place = b.cut(room, block)[:, c : c + 1, :]
+                    place = b.cut(room, block)[:, one, :]
                     b.write(place, b.xp.zeros_like(place))
-                return b.xp.zeros_like(own), own, b.xp.full_like(own, samples * pixels)
+                return b.xp.zeros_like(mass[:, one]), mass[:, one], size[:, one]
             for block in blocks:
-                truth = b.equal(b.cast(b.cut(self.laid.target, block), self.dtype), c)
-                p = b.cut(room, block)[:, c : c + 1, :]
-                held = term.measure(Probability(b, p, notes=p), self.read_class(truth), held)
+                p = b.cut(room, block)[:, one, :]
+                held = term.measure(Probability(b, p, notes=p), self.read_class(block, c), held)
             assert held is not None
             scorer, arrays = b.scoring(b.united(held))
             statistics, slopes = term.score_class(tuple(arrays), scorer, bits)
             near = self._near(slopes)
             for block in blocks:
-                place = b.cut(room, block)[:, c : c + 1, :]
-                reading = self.read_class(place)
+                place = b.cut(room, block)[:, one, :]
+                reading = self.class_reading(place)
                 term.pull(Probability(b, place, ready=True, notes=place), reading, near)
                 self._put(place, reading.slope_by_p)
             return tuple(b.scored(x, room, self.accumulator) for x in statistics)

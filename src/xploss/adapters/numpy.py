@@ -306,6 +306,11 @@ class NumpyBackend(FlatBackend):
             whole = x.astype(np.int64)
         return np.clip(whole, 0, most, out=whole)
 
+    def leave_out(self, index: Array, weight: Array, end: int) -> Array:
+        # where() makes another array
+        np.copyto(index, end, where=weight <= 0)
+        return index
+
     def within(self, place: Array) -> Array:
         return np.subtract(place, np.floor(place), out=place)
 

@@ -176,8 +176,7 @@ class LovaszLoss(Term):
             # where the places were
             errors = self.errors(activation, reading)
         if reading.weight is not None:
-            end = b.xp.full_like(index, math.prod(shape))
-            index = b.xp.where(reading.weight > 0, index, end)
+            index = b.leave_out(index, reading.weight, math.prod(shape))
         weight = reading.weight if reading.weighted else None
         return b.histogram(index, errors, weight, shape, held, reading.accumulator)
 
