@@ -50,8 +50,6 @@ MUTANTS: tuple[Mutant, ...] = (
            "q = None if s.log_p is None else self.q", "q = None", "numpy"),
     Mutant("blocks of a class taken for one another", "walk.py",
            "self.read_class(block, c), held)", "self.read_class(block, c))", "torch"),
-    Mutant("an ignored class seen by itself", "reader.py",
-           "b.multiply(truth, kept) if ignore == c else truth", "truth", "numpy"),
     Mutant("ignored pixels seen by a class", "reader.py",
            "weight = kept if weight is None else b.multiply(weight, kept)\n        return self.cl",
            "return self.cl", "torch"),

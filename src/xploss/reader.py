@@ -105,12 +105,10 @@ class Reader:
         b, laid, (ignore,) = self.backend, self.laid, self.part.ignored
         labels = b.cast(b.cut(laid.target, block), self.dtype)
         weight = None if laid.weight is None else b.cast(b.cut(laid.weight, block), self.dtype)
-        truth = b.equal(labels, c)
         if ignore is not None:
             kept = b.complement(b.equal(labels, ignore))
-            truth = b.multiply(truth, kept) if ignore == c else truth
             weight = kept if weight is None else b.multiply(weight, kept)
-        return self.class_reading(truth, weight)
+        return self.class_reading(b.equal(labels, c), weight)
 
     def class_reading(self, truth: Array, weight: Array | None = None) -> Reading:
         """What is seen of one class: 1 where it is the label, else 0."""
