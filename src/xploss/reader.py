@@ -155,13 +155,21 @@ class Reader:
                 return False
         # the look for targets other than 0 and 1 is a look for those out of range
         if not (part.bool_target and top >= 1) and not part.float_target and not part.masked:
-            low, high = b.extent(target)
+            low, high = b.extent(self._but_ignored(target))
             if not (low >= 0 and high <= top):
                 return False
         if part.first.from_logits:
             return True
         low, high = b.extent(x)
         return low >= 0 and high <= 1
+
+    def _but_ignored(self, target: Array) -> Array:
+        """`target`, with 0 for labels that all terms ignore."""
+        b, ignored = self.backend, self.part.ignored
+        if not self.part.layout.labels or len(ignored) > 1 or ignored[0] is None:
+            return target
+        labels = b.cast(target, self.dtype)
+        return b.multiply(labels, b.complement(b.equal(labels, ignored[0])))
 
     def _harmless(self, x: Array) -> bool:
         """Whether all that `x` gives is known to be finite, so that a weight of 0 undoes it."""

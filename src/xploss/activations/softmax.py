@@ -168,21 +168,29 @@ class Softmax(Activation):
             return self._pull_dense(reading)
         slope = reading.slope_by_p
         by_truth = s.p_true is not None or s.log_p_true is not None
-        if by_truth and self._has_masks(reading) and self._true_above(DIVISOR, reading):
+        masks = by_truth and self._has_masks(reading) and self._true_above(DIVISOR, reading)
+        if slope is None:
+            return self._pull_truth(masks, reading, place)
+        if masks:
             return weighted(self._pull_masks(slope, reading, place), reading)
         at_truth = self._log_slope(reading)
         truth = None if at_truth is None else reading.place
-        if slope is not None:
-            pulled = b.softmax_pull(self.p, slope, truth, at_truth, place)
-        else:
-            assert at_truth is not None
-            x, share = self._p, at_truth
-            if x is None:
-                # one division per pixel, not per class
-                x, _, total = self._parts
-                share = b.over_total(at_truth, total)
-            pulled = b.pull_truth(x, share, truth, at_truth, place)
-        return weighted(pulled, reading)
+        return weighted(b.softmax_pull(self.p, slope, truth, at_truth, place), reading)
+
+    def _pull_truth(self, masks: bool, reading: Reading, place: Array | None) -> Array:
+        """`pull` of slopes by the truth alone, which are weighed in the place of what they give."""
+        b, at_truth = self.backend, self._log_slope(reading)
+        assert at_truth is not None
+        if reading.weight is not None:
+            at_truth = b.multiply(reading.weight, at_truth)
+        if masks:
+            return b.pull_masks(self.p, reading.truth, at_truth, place)
+        x, share = self._p, at_truth
+        if x is None:
+            # one division per pixel, not per class
+            x, _, total = self._parts
+            share = b.over_total(at_truth, total)
+        return b.pull_truth(x, share, reading.place, at_truth, place)
 
     def _log_slope(self, reading: Reading) -> Array | None:
         """The slope by log p of the truth."""
@@ -192,14 +200,12 @@ class Softmax(Activation):
         by_log = self.backend.multiply(s.p_true, self.true(reading))
         return by_log if s.log_p_true is None else self.backend.add_to(by_log, s.log_p_true)
 
-    def _pull_masks(self, slope: Array | None, reading: Reading, place: Array | None) -> Array:
+    def _pull_masks(self, slope: Array, reading: Reading, place: Array | None) -> Array:
         """`pull` over a mask of each class, with the slopes by the truth among those by p.
 
         `slope` is that by p of all classes, (k, C, m), and may be used up.
         """
         s, b = reading.slopes, self.backend
-        if slope is None:
-            return b.pull_masks(self.p, reading.truth, self._log_slope(reading), place)
         by_true = s.p_true
         if s.log_p_true is not None:
             by_true = summed(by_true, b.over_total(s.log_p_true, self._true_or_one(reading)))
