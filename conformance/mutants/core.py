@@ -54,6 +54,8 @@ MUTANTS: tuple[Mutant, ...] = (
            "b.multiply(labels, b.complement(b.equal(labels, ignored[0])))", "labels * 0", "numpy"),
     Mutant("weights lost where only costs are pulled", "activations/softmax.py",
            "if reading.weight is not None:\n            at_truth", "if False:\n            at_truth"),
+    Mutant("ignored labels counted beforehand", "walk.py", "if ignore is None or not part.layout",
+           "if True or not part.layout", "torch"),
     Mutant("ignored pixels seen by a class", "reader.py",
            "weight = kept if weight is None else b.multiply(weight, kept)\n        return self.cl",
            "return self.cl", "torch"),

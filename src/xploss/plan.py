@@ -135,10 +135,12 @@ class Part:
         """Whether the slopes are likely not to differ from those known beforehand by a factor.
 
         By one, what is rounded to few digits would be rounded twice. Losses are scaled up where
-        gradients would underflow, and where pixels are left out the divisor is another.
+        gradients would underflow, and where weights leave pixels out the divisor is another.
         """
         first = self.first
-        if self.weight is not None or first.ignore_index is not None or not first.uniform:
+        if self.weight is not None or not first.uniform:
+            return False
+        if first.ignore_index is not None and not self.layout.labels:
             return False
         return float(self.backend.xp.finfo(self.pred.dtype).smallest_normal) < UNDERFLOW
 

@@ -71,13 +71,27 @@ class Walk(Reader):
             return
         if part.ahead:
             _, factor, term = part.terms[0]
-            samples, classes, pixels = part.layout.sizes
-            count = b.full((1, classes), samples * pixels, self.accumulator, pred)
+            count = b.full((1, part.layout.sizes[1]), self._count(), self.accumulator, pred)
             self.memory.scorer, (count,) = b.scoring((count,))
             ahead = term.slopes_ahead(count, self.memory.scorer)
             self.memory.ahead = tuple(slope * factor for slope in ahead)
         if part.ahead or part.settles:
             self.memory.room = b.empty_like(pred)
+
+    def _count(self) -> float:
+        """The pixels that count, as far as labels alone tell."""
+        b, part, (ignore, *_) = self.backend, self.part, self.part.ignored
+        samples, _, pixels = part.layout.sizes
+        if ignore is None or not part.layout.labels or part.weight is not None:
+            return samples * pixels
+
+        def count(block: Block) -> float:
+            kept = b.complement(b.equal(b.cast(b.cut(self.laid.target, block), self.dtype), ignore))
+            return float(b.add_all(b.sum_pixels(kept, None, self.accumulator)))
+
+        blocks = Grid(samples, 1, pixels, self.grid.elements)
+        found: list[float] = b.map(count, blocks, self.grid.workers)
+        return sum(found)
 
     def let_go(self) -> None:
         """Forget the arrays, and what was read of them."""
