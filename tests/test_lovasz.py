@@ -590,12 +590,18 @@ def test_second_derivatives_of_a_histogram_agree_in_jax(jax: Any) -> None:
     assert float((along(u) * v).sum()) == pytest.approx(float((along(v) * u).sum()), rel=1e-6)
 
 
+@pytest.mark.parametrize("per_image", [False, True])
 @pytest.mark.parametrize(
     ("absent", "ignore", "weighed"),
     [("skip", None, False), ("zero", 3, True), ("keep", 255, False), ("keep", None, True)],
 )
 def test_histograms_class_by_class(
-    xp: Library, monkeypatch: pytest.MonkeyPatch, absent: Any, ignore: int | None, weighed: bool
+    xp: Library,
+    monkeypatch: pytest.MonkeyPatch,
+    absent: Any,
+    ignore: int | None,
+    weighed: bool,
+    per_image: bool,
 ) -> None:
     """By all pixels of each class, or tile by tile for all; one is absent, one does not count."""
     if xp.name.partition("-")[0] not in ("numpy", "torch"):
@@ -603,10 +609,19 @@ def test_histograms_class_by_class(
     rng = np.random.default_rng(3)
     x = xp.asarray(rng.normal(size=(2, 5, 400, 300)))
     labels = rng.integers(0, 4, (2, 400, 300))
-    t = xp.asarray(np.where(rng.random(labels.shape) < 0.1, ignore or 0, labels))
+    labels = np.where(rng.random(labels.shape) < 0.1, ignore or 0, labels)
+    # absent from one of the images
+    labels[1] = np.where(labels[1] == 1, 0, labels[1])
+    t = xp.asarray(labels)
     w = xp.asarray(np.maximum(rng.normal(size=labels.shape), 0.0)) if weighed else None
     of_classes = (1.0, 0.5, 0.0, 2.0, 3.0)
-    lovasz = LovaszLoss("multiclass", class_weights=of_classes, absent=absent, ignore_index=ignore)
+    lovasz = LovaszLoss(
+        "multiclass",
+        class_weights=of_classes,
+        absent=absent,
+        ignore_index=ignore,
+        per_image=per_image,
+    )
     loss = lovasz + 0.5 * CrossEntropyLoss("multiclass", ignore_index=ignore)
     kinds: list[Any] = [Backend]
     for kind in kinds:

@@ -314,11 +314,6 @@ class Term(Loss):
         """Whether more arrays of a tile are needed at a time than by most losses."""
         return self.accumulates
 
-    @property
-    def by_class(self) -> bool:
-        """Whether a class's statistics and slopes come from its own p and target alone."""
-        return False
-
     def for_size(self, pixels: int) -> Term:
         """The loss as it is best computed for so many pixels per class, if nothing is added."""
         return self
@@ -378,7 +373,7 @@ class Term(Loss):
     def score_class(
         self, statistics: tuple[Array, ...], backend: Backend, bits: int
     ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Of a loss `by_class`, what `score` takes once the slopes of a class are known.
+        """Of a loss that `accumulates`, what `score` takes once the slopes of a class are known.
 
         Returns
         -------
@@ -390,7 +385,7 @@ class Term(Loss):
         raise NotImplementedError(f"{type(self).__name__} is not scored class by class")
 
     def idles(self, c: int, classes: int, mass: float) -> bool:
-        """Of a loss `by_class`, whether a class whose Σ w·t is `mass` has no share in the value."""
+        """Of a loss that `accumulates`, whether a class whose Σ w·t is `mass` has no share."""
         return False
 
     @property

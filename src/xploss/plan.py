@@ -109,8 +109,7 @@ class Part:
         # each pixel has one label and one weight
         one = self.layout.labels and len(self.ignored) == 1
         one &= self.weight is None or self.weight.shape != self.layout.shape
-        apart = self.terms[large[0]][2].by_class and not any(term.maps for *_, term in self.terms)
-        return large[0] if one and apart else None
+        return large[0] if one and not any(term.maps for *_, term in self.terms) else None
 
     @lazy
     def whole(self) -> bool:

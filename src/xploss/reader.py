@@ -92,13 +92,22 @@ class Reader:
         readings: dict[int | None, Reading] = {}
         gone: list[Array | None] = []
         for ignore in self.part.ignored:
-            readings[ignore], out = self._reading(x, target, weight, ignore, fine)
+            readings[ignore], out = self._reading(x.shape[1], target, weight, ignore, fine)
             gone.append(out)
         # what no term reads may be anything; what one term leaves out another may need
         dead = _everywhere(gone)
         if dead is not None and not self._harmless(x):
             x = b.xp.where(dead, b.xp.zeros_like(x), x)
         return self._activation(x, room, ready, list(readings.values())), readings
+
+    def count_labels(self, block: Block) -> tuple[Array, Array]:
+        """Σ w·t and Σ w of a block per class, (1, C)."""
+        b, laid, (ignore,) = self.backend, self.laid, self.part.ignored
+        target = b.cut(laid.target, block)
+        weight = None if laid.weight is None else b.cut(laid.weight, block)
+        classes, fine = self.part.layout.sizes[1], self.memory.trusted
+        reading, _ = self._reading(classes, target, weight, ignore, fine)
+        return b.add_samples(reading.mass), b.add_samples(reading.size)
 
     def read_class(self, block: Block, c: int) -> Reading:
         """A block's target for one class, all values known to be in range."""
@@ -186,7 +195,7 @@ class Reader:
         return harmless
 
     def _reading(
-        self, x: Array, target: Array, weight: Array | None, ignore: int | None, fine: bool
+        self, classes: int, target: Array, weight: Array | None, ignore: int | None, fine: bool
     ) -> tuple[Reading, Array | None]:
         """A tile's target and weight, and the pixels (k, 1|C, m) that are left out.
 
@@ -204,10 +213,10 @@ class Reader:
             weight = kept = b.numbers(~out, self.dtype)
         if out is not None and out.shape[1] > 1 and not self.part.entrywise:
             out = xp.all(out, axis=1, keepdims=True)
-        labels, dense = self._target(target, out, kept, ignore, x.shape[1], fine)
+        labels, dense = self._target(target, out, kept, ignore, classes, fine)
         reading = Reading(
             backend=b,
-            classes=x.shape[1],
+            classes=classes,
             dtype=self.dtype,
             accumulator=self.accumulator,
             labels=labels,

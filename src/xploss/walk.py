@@ -121,7 +121,6 @@ class Walk(Reader):
         last = part.by_class if room is not None else None
         now = [position for position in part.order if position != last]
         places = sorted(now)
-        counted: list[Measured] = []
 
         def measured(block: Block, held: list[Measured] | None) -> list[Measured]:
             own = None if room is None else b.cut(room, block)
@@ -138,9 +137,6 @@ class Walk(Reader):
                 self._put(own, self._pulled(activation, readings, [ahead], place))
             elif activation.room is not None:
                 activation.settle()
-            if last is not None:
-                (reading,) = readings.values()
-                counted.append((b.add_samples(reading.mass), b.add_samples(reading.size)))
             for reading in readings.values():
                 reading.forget()
             return [found[position] for position in places]
@@ -149,45 +145,58 @@ class Walk(Reader):
         found = dict(zip(places, sums, strict=True))
         self.conclude()
         if last is not None:
-            mass, size = (sum(x[1:], start=x[0]) for x in zip(*counted, strict=True))
-            found[last] = self._settle_classes(part.terms[last][2], mass, size)
+            found[last] = self._settle_classes(part.terms[last][2])
         return [found[position] for position in range(len(found))]
 
-    def _settle_classes(self, term: Term, mass: Array, size: Array) -> Measured:
+    def _settle_classes(self, term: Term) -> Measured:
         """The statistics of a term class by class, and its slopes by p where p was, in `room`.
 
         A class's histogram is held until its slopes are found, which are yet to be multiplied by
-        the class's share. `mass` and `size` are Σ w·t and Σ w, (1, C).
+        the class's share.
         """
         b, room, (samples, classes, pixels) = self.backend, self.memory.room, self.part.layout.sizes
         bits = 64 if self.dtype == b.xp.float64 else 32
         assert self.grid.elements is not None
-        blocks = list(Grid(samples, 1, pixels, self.grid.elements >> 1))
+        step = self.grid.elements >> 1
+        rows = [list(Grid(samples, 1, pixels, step))]
+        if term.per_sample:
+            blocks = list(Grid(1, 1, pixels, step))
+            rows = [[replace(block, sample=i) for block in blocks] for i in range(samples)]
+        counts = [self._count_row(row) for row in rows]
 
-        def settle(c: int) -> Measured:
+        def settle(place: tuple[int, int]) -> Measured:
+            r, c = place
             one, held = slice(c, c + 1), None
-            if term.idles(c, classes, float(mass[0, c])):
-                for block in blocks:
-                    place = b.cut(room, block)[:, one, :]
-                    b.write(place, b.xp.zeros_like(place))
-                return b.xp.zeros_like(mass[:, one]), mass[:, one], size[:, one]
-            for block in blocks:
+            mass, size = (x[:, one] for x in counts[r])
+            if term.idles(c, classes, float(mass[0, 0])):
+                for block in rows[r]:
+                    where = b.cut(room, block)[:, one, :]
+                    b.write(where, b.xp.zeros_like(where))
+                return b.xp.zeros_like(mass), mass, size
+            for block in rows[r]:
                 p = b.cut(room, block)[:, one, :]
                 held = term.measure(Probability(b, p, notes=p), self.read_class(block, c), held)
             assert held is not None
             scorer, arrays = b.scoring(b.united(held))
             statistics, slopes = term.score_class(tuple(arrays), scorer, bits)
             near = self._near(slopes)
-            for block in blocks:
-                place = b.cut(room, block)[:, one, :]
-                reading = self.class_reading(place)
-                term.pull(Probability(b, place, ready=True, notes=place), reading, near)
-                self._put(place, reading.slope_by_p)
+            for block in rows[r]:
+                where = b.cut(room, block)[:, one, :]
+                reading = self.class_reading(where)
+                term.pull(Probability(b, where, ready=True, notes=where), reading, near)
+                self._put(where, reading.slope_by_p)
             return tuple(b.scored(x, room, self.accumulator) for x in statistics)
 
-        found = b.map(settle, range(classes), self.grid.workers)
+        places = [(r, c) for r in range(len(rows)) for c in range(classes)]
+        found = b.map(settle, places, self.grid.workers)
         self.memory.settled = True
-        return tuple(b.xp.concat(parts, axis=1) for parts in zip(*found, strict=True))
+        shape = (len(rows), classes)
+        return tuple(b.reshape(b.xp.concat(x, axis=1), shape) for x in zip(*found, strict=True))
+
+    def _count_row(self, blocks: Sequence[Block]) -> Measured:
+        """Σ w·t and Σ w of some blocks, (1, C)."""
+        parts = self.backend.map(self.count_labels, blocks, self.grid.workers)
+        return tuple(sum(x[1:], start=x[0]) for x in zip(*parts, strict=True))
 
     def maps(self, position: int, slopes: tuple[Array, ...]) -> Array:
         """The loss of each pixel for a pointwise term, (N, 1|C, n)."""

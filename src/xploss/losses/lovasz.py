@@ -127,10 +127,6 @@ class LovaszLoss(Term):
         return self.method == "histogram"
 
     @property
-    def by_class(self) -> bool:
-        return self.accumulates and not self.per_image
-
-    @property
     def takes_notes(self) -> bool:
         return self.hinge and self.method == "histogram"
 
