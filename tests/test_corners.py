@@ -161,6 +161,35 @@ def test_the_calling_thread_works_too_unless_threads_are_set_up() -> None:
         assert (threading.get_ident() in found) == joins
 
 
+def test_threads_work_in_the_context_of_the_caller() -> None:
+    """So that errors are handled alike in all tiles."""
+    together = threading.Barrier(2)
+
+    def state(_: int) -> str:
+        together.wait(10)
+        return np.geterr()["over"]
+
+    with np.errstate(over="print"):
+        assert Workers().map(state, range(2), 2) == ["print", "print"]
+
+
+def test_threads_that_others_keep_busy_are_not_waited_for() -> None:
+    workers, busy, done = Workers(), threading.Barrier(3), threading.Event()
+
+    def work(_: int) -> bool:
+        busy.wait(10)
+        return done.wait(10)
+
+    other = threading.Thread(target=workers.map, args=(work, range(2), 2))
+    other.start()
+    busy.wait(10)
+    assert workers.map(abs, range(-5, 0), 2) == [5, 4, 3, 2, 1]
+    assert not done.is_set()
+    assert other.is_alive()
+    done.set()
+    other.join()
+
+
 def test_an_error_ends_the_walk() -> None:
     """Whatever the threads, nobody takes another item."""
     seen: list[int] = []

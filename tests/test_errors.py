@@ -7,6 +7,7 @@ import pytest
 
 import xploss
 from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, Loss, LovaszLoss
+from xploss.backend import Backend
 
 from .libraries import Library
 
@@ -146,6 +147,37 @@ def test_values_of_probabilities(xp: Library) -> None:
             message = r"pred has value 1.25, outside \[0, 1\] of probabilities.*from_logits=True"
             refuses(xp, ValueError, message, loss, p, T)
             refuses(xp, ValueError, "pred has value -0.25", loss, p - 0.75, T)
+
+
+@pytest.mark.parametrize(
+    ("ignore", "label"),
+    [(255, 3), (255, -1), (-100, 254), (2**24, 2**24 + 1), (-(2**31), -(2**31) + 1)],
+)
+def test_labels_out_of_range_beside_one_that_is_ignored(
+    xp: Library, ignore: int, label: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the last of several tiles, also where floats would take one label for the other."""
+    kinds: list[Any] = [Backend]
+    for kind in kinds:
+        monkeypatch.setattr(kind, "tile_limit", lambda *_: 30)
+        kinds.extend(kind.__subclasses__())
+    labels = T.copy()
+    labels[:, 1:3] = ignore
+    kept = xp.asarray(labels)
+    labels[-1, -1, -1] = label
+    message = rf"label {label}, outside 0\.\.2 of the 3 classes.*pass ignore_index={label} if"
+    for kind in (DiceLoss, CrossEntropyLoss, LovaszLoss):
+        loss = kind("multiclass", ignore_index=ignore)
+        assert np.isfinite(float(loss(xp.asarray(Z.astype(np.float32)), kept)))
+        refuses(xp, ValueError, message, loss, Z.astype(np.float32), labels)
+
+
+def test_an_ignored_label_that_no_integer_can_hold(xp: Library) -> None:
+    expected = xp.to_numpy(CrossEntropyLoss("multiclass")(xp.asarray(Z), xp.asarray(T)))
+    for ignore in (2**63, 2**200, 10**400):
+        loss = CrossEntropyLoss("multiclass", ignore_index=ignore)
+        value, _ = loss.value_and_grad(xp.asarray(Z), xp.asarray(T))
+        np.testing.assert_array_equal(xp.to_numpy(value), expected)
 
 
 @pytest.mark.parametrize(("value", "shown"), [(-1.0, "-1"), (np.nan, "nan"), (np.inf, "inf")])

@@ -10,6 +10,7 @@ import pytest
 from xploss import CrossEntropyLoss, DiceLoss, LovaszLoss, plan
 from xploss.backend import Backend
 from xploss.losses import _lovasz_order
+from xploss.walk import Walk
 
 from . import differences, naive
 from .cases import IGNORED, draw
@@ -628,13 +629,18 @@ def test_histograms_class_by_class(
         kinds.extend(kind.__subclasses__())
     for kind in kinds:
         monkeypatch.setattr(kind, "tile_elements", 1 << 17)
-    found = []
+    found, calls = [], []
+    measure = Walk._measure_classes
+    monkeypatch.setattr(
+        Walk, "_measure_classes", lambda *given: calls.append(given) or measure(*given)
+    )
     for by_class in (True, False):
         for kind in kinds:
             monkeypatch.setattr(kind, "by_class", by_class)
         plan._kept.cache_clear()
         found.append(loss.value_and_grad(x, t, weight=w))
     plan._kept.cache_clear()
+    assert len(calls) == 1
     (value, gradient), (expected, slopes) = found
     np.testing.assert_allclose(xp.to_numpy(value), xp.to_numpy(expected), rtol=1e-13)
     np.testing.assert_allclose(xp.to_numpy(gradient), xp.to_numpy(slopes), rtol=1e-9, atol=1e-18)

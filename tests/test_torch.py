@@ -377,7 +377,9 @@ def test_gradient_buffers_are_not_shared(torch: Any) -> None:
 @pytest.mark.parametrize("mode", ["binary", "multiclass"])
 @pytest.mark.parametrize("ignore", [None, 255])
 @pytest.mark.parametrize(
-    "kinds", [(DiceLoss,), (CrossEntropyLoss,), (FocalLoss,), (DiceLoss, CrossEntropyLoss)], ids=str
+    "kinds",
+    [(DiceLoss,), (CrossEntropyLoss,), (FocalLoss,), (DiceLoss, CrossEntropyLoss), (LovaszLoss,)],
+    ids=str,
 )
 def test_tiles_have_no_arrays_of_the_allocator_of_torch(
     torch: Any, mode: Any, ignore: int | None, kinds: Any

@@ -12,7 +12,7 @@ from .adapters import backend_of
 from .statistics import Statistics
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ._xp import Array
     from .activations import Activation
@@ -370,10 +370,17 @@ class Term(Loss):
             Derivatives of `losses` that `pull` takes.
         """
 
-    def score_class(
+    def counts(self, c: int, classes: int, is_somewhere: Callable[[], bool]) -> bool:
+        """Of a loss that `accumulates`, whether class `c` of so many has a share in the value.
+
+        It may ask whether the class is the label of a pixel.
+        """
+        return True
+
+    def score_classes(
         self, statistics: tuple[Array, ...], backend: Backend, bits: int
     ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Of a loss that `accumulates`, what `score` takes once the slopes of a class are known.
+        """Of a loss that `accumulates`, what `score` takes once the slopes of classes are known.
 
         Returns
         -------
@@ -383,10 +390,6 @@ class Term(Loss):
             Derivatives of the losses that `pull` takes.
         """
         raise NotImplementedError(f"{type(self).__name__} is not scored class by class")
-
-    def idles(self, c: int, classes: int, mass: float) -> bool:
-        """Of a loss that `accumulates`, whether a class whose Σ w·t is `mass` has no share."""
-        return False
 
     @property
     def foreseen(self) -> bool:

@@ -93,7 +93,7 @@ class Part:
     @lazy
     def bulky(self) -> bool:
         """Whether the statistics of all classes are so large that tiles should be smaller."""
-        return self.accumulates and self.by_class is None
+        return self.accumulates and self.term_by_class is None
 
     @lazy
     def crowded(self) -> bool:
@@ -101,15 +101,19 @@ class Part:
         return len(self.terms) > 1 or self.first.crowded
 
     @lazy
-    def by_class(self) -> int | None:
-        """The place of the only large term, if it may be settled class by class from all of p."""
+    def term_by_class(self) -> int | None:
+        """The place of the only term with large statistics, if they may be taken class by class.
+
+        That is from all of p in the gradient's array, with one label and one weight per pixel.
+        """
         large = [place for place, (*_, term) in enumerate(self.terms) if term.accumulates]
-        if not self.backend.by_class or self.entrywise or len(large) != 1:
+        if len(large) != 1 or self.entrywise or not (self.backend.by_class and self.settles):
             return None
-        # each pixel has one label and one weight
-        one = self.layout.labels and len(self.ignored) == 1
-        one &= self.weight is None or self.weight.shape != self.layout.shape
-        return large[0] if one and not any(term.maps for *_, term in self.terms) else None
+        if not self.layout.labels or len(self.ignored) > 1:
+            return None
+        if self.weight is not None and self.weight.shape == self.layout.shape:
+            return None
+        return None if any(term.maps for *_, term in self.terms) else large[0]
 
     @lazy
     def whole(self) -> bool:

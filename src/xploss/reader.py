@@ -33,11 +33,12 @@ class Memory:
     modest: bool = False
     """Whether predictions have been found to be finite wherever pixels are left out."""
     room: Array | None = None
-    """The gradient's array, which holds what it is made from."""
+    """The gradient's array, which holds what it is made from: of each tile the odds, p, notes or
+    slopes."""
     ahead: tuple[Array, ...] | None = None
     """The slopes, up to a factor, with which `room` holds the gradient already."""
-    settled: bool = False
-    """Whether `room` holds slopes by p, which were found class by class."""
+    by_class: bool = False
+    """Whether slopes by p are found class by class, and left in `room` until it is used up."""
     scorer: Backend | None = None
     """Where slopes are arrays of."""
     whole: dict[Any, Any] = field(default_factory=dict)
@@ -92,7 +93,7 @@ class Reader:
         readings: dict[int | None, Reading] = {}
         gone: list[Array | None] = []
         for ignore in self.part.ignored:
-            readings[ignore], out = self._reading(x.shape[1], target, weight, ignore, fine)
+            readings[ignore], out = self._reading(x, target, weight, ignore, fine)
             gone.append(out)
         # what no term reads may be anything; what one term leaves out another may need
         dead = _everywhere(gone)
@@ -100,27 +101,22 @@ class Reader:
             x = b.xp.where(dead, b.xp.zeros_like(x), x)
         return self._activation(x, room, ready, list(readings.values())), readings
 
-    def count_labels(self, block: Block) -> tuple[Array, Array]:
-        """Σ w·t and Σ w of a block per class, (1, C)."""
-        b, laid, (ignore,) = self.backend, self.laid, self.part.ignored
-        target = b.cut(laid.target, block)
-        weight = None if laid.weight is None else b.cut(laid.weight, block)
-        classes, fine = self.part.layout.sizes[1], self.memory.trusted
-        reading, _ = self._reading(classes, target, weight, ignore, fine)
-        return b.add_samples(reading.mass), b.add_samples(reading.size)
+    def truth_of(self, block: Block, c: int) -> Array:
+        """1 where a class is the label, else 0, (k, 1, m)."""
+        b = self.backend
+        return b.equal(b.cast(b.cut(self.laid.target, block), self.dtype), c)
 
     def read_class(self, block: Block, c: int) -> Reading:
-        """A block's target for one class, all values known to be in range."""
+        """A block's target for one class."""
         b, laid, (ignore,) = self.backend, self.laid, self.part.ignored
-        labels = b.cast(b.cut(laid.target, block), self.dtype)
         weight = None if laid.weight is None else b.cast(b.cut(laid.weight, block), self.dtype)
         if ignore is not None:
-            kept = b.complement(b.equal(labels, ignore))
+            kept = b.others(b.cut(laid.target, block), ignore, self.dtype)
             weight = kept if weight is None else b.multiply(weight, kept)
-        return self.class_reading(b.equal(labels, c), weight)
+        return self.class_reading(self.truth_of(block, c), weight)
 
-    def class_reading(self, truth: Array, weight: Array | None = None) -> Reading:
-        """What is seen of one class: 1 where it is the label, else 0."""
+    def class_reading(self, truth: Array | None = None, weight: Array | None = None) -> Reading:
+        """What is seen of one class, or nothing, for a term that has notes of it."""
         return Reading(
             backend=self.backend,
             classes=1,
@@ -177,8 +173,8 @@ class Reader:
         b, ignored = self.backend, self.part.ignored
         if not self.part.layout.labels or len(ignored) > 1 or ignored[0] is None:
             return target
-        labels = b.cast(target, self.dtype)
-        return b.multiply(labels, b.complement(b.equal(labels, ignored[0])))
+        # what rounds is out of range
+        return b.multiply(b.cast(target, self.dtype), b.others(target, ignored[0], self.dtype))
 
     def _harmless(self, x: Array) -> bool:
         """Whether all that `x` gives is known to be finite, so that a weight of 0 undoes it."""
@@ -195,7 +191,7 @@ class Reader:
         return harmless
 
     def _reading(
-        self, classes: int, target: Array, weight: Array | None, ignore: int | None, fine: bool
+        self, x: Array, target: Array, weight: Array | None, ignore: int | None, fine: bool
     ) -> tuple[Reading, Array | None]:
         """A tile's target and weight, and the pixels (k, 1|C, m) that are left out.
 
@@ -213,10 +209,10 @@ class Reader:
             weight = kept = b.numbers(~out, self.dtype)
         if out is not None and out.shape[1] > 1 and not self.part.entrywise:
             out = xp.all(out, axis=1, keepdims=True)
-        labels, dense = self._target(target, out, kept, ignore, classes, fine)
+        labels, dense = self._target(target, out, kept, ignore, x.shape[1], fine)
         reading = Reading(
             backend=b,
-            classes=classes,
+            classes=x.shape[1],
             dtype=self.dtype,
             accumulator=self.accumulator,
             labels=labels,

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext, suppress
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -79,11 +80,17 @@ class Workers:
                         raise
 
         joins = self._set_up is None
-        pool = self._pool(count - joins)
-        others = [pool.submit(take_turns) for _ in range(min(count, len(work)) - joins)]
+        pool = self._pool(count - int(joins))
+        # in the caller's context, which NumPy's way of handling errors is part of
+        others = [
+            pool.submit(copy_context().run, take_turns)
+            for _ in range(min(count, len(work)) - int(joins))
+        ]
         try:
             if joins:
                 take_turns()
+                # who has not begun has nothing left to do
+                others = [other for other in others if not other.cancel()]
         finally:
             wait(others)
         for other in others:

@@ -86,7 +86,7 @@ class Walk(Reader):
             return samples * pixels
 
         def count(block: Block) -> float:
-            kept = b.complement(b.equal(b.cast(b.cut(self.laid.target, block), self.dtype), ignore))
+            kept = b.others(b.cut(self.laid.target, block), ignore, self.dtype)
             return float(b.add_all(b.sum_pixels(kept, None, self.accumulator)))
 
         blocks = Grid(samples, 1, pixels, self.grid.elements)
@@ -118,8 +118,8 @@ class Walk(Reader):
         # a gradient in half precision holds nothing meanwhile
         aside = ahead is not None and not part.wide
         # from the probabilities of all pixels, which the tiles leave behind
-        last = part.by_class if room is not None else None
-        now = [position for position in part.order if position != last]
+        later = part.term_by_class if room is not None else None
+        now = [position for position in part.order if position != later]
         places = sorted(now)
 
         def measured(block: Block, held: list[Measured] | None) -> list[Measured]:
@@ -144,11 +144,11 @@ class Walk(Reader):
         sums = b.fold(self.grid, measured, [part.terms[position][2] for position in places])
         found = dict(zip(places, sums, strict=True))
         self.conclude()
-        if last is not None:
-            found[last] = self._settle_classes(part.terms[last][2])
+        if later is not None:
+            found[later] = self._measure_classes(part.terms[later][2])
         return [found[position] for position in range(len(found))]
 
-    def _settle_classes(self, term: Term) -> Measured:
+    def _measure_classes(self, term: Term) -> Measured:
         """The statistics of a term class by class, and its slopes by p where p was, in `room`.
 
         A class's histogram is held until its slopes are found, which are yet to be multiplied by
@@ -162,41 +162,36 @@ class Walk(Reader):
         if term.per_sample:
             blocks = list(Grid(1, 1, pixels, step))
             rows = [[replace(block, sample=i) for block in blocks] for i in range(samples)]
-        counts = [self._count_row(row) for row in rows]
+        zero = b.full((1, 1), 0.0, self.accumulator, room)
 
-        def settle(place: tuple[int, int]) -> Measured:
+        def measure(place: tuple[int, int]) -> Measured:
             r, c = place
             one, held = slice(c, c + 1), None
-            mass, size = (x[:, one] for x in counts[r])
-            if term.idles(c, classes, float(mass[0, 0])):
-                for block in rows[r]:
-                    where = b.cut(room, block)[:, one, :]
-                    b.write(where, b.xp.zeros_like(where))
-                return b.xp.zeros_like(mass), mass, size
+            if not term.counts(c, classes, lambda: self._is_somewhere(rows[r], c)):
+                return zero, zero, zero
             for block in rows[r]:
                 p = b.cut(room, block)[:, one, :]
                 held = term.measure(Probability(b, p, notes=p), self.read_class(block, c), held)
             assert held is not None
             scorer, arrays = b.scoring(b.united(held))
-            statistics, slopes = term.score_class(tuple(arrays), scorer, bits)
+            statistics, slopes = term.score_classes(tuple(arrays), scorer, bits)
             near = self._near(slopes)
             for block in rows[r]:
-                where = b.cut(room, block)[:, one, :]
-                reading = self.class_reading(where)
-                term.pull(Probability(b, where, ready=True, notes=where), reading, near)
-                self._put(where, reading.slope_by_p)
+                notes = b.cut(room, block)[:, one, :]
+                reading = self.class_reading()
+                term.pull(Probability(b, notes, ready=True, notes=notes), reading, near)
+                self._put(notes, reading.slopes.p)
             return tuple(b.scored(x, room, self.accumulator) for x in statistics)
 
         places = [(r, c) for r in range(len(rows)) for c in range(classes)]
-        found = b.map(settle, places, self.grid.workers)
-        self.memory.settled = True
+        found = b.map(measure, places, self.grid.workers)
+        self.memory.by_class = True
         shape = (len(rows), classes)
         return tuple(b.reshape(b.xp.concat(x, axis=1), shape) for x in zip(*found, strict=True))
 
-    def _count_row(self, blocks: Sequence[Block]) -> Measured:
-        """Σ w·t and Σ w of some blocks, (1, C)."""
-        parts = self.backend.map(self.count_labels, blocks, self.grid.workers)
-        return tuple(sum(x[1:], start=x[0]) for x in zip(*parts, strict=True))
+    def _is_somewhere(self, blocks: Sequence[Block], c: int) -> bool:
+        """Whether a label of some blocks is a class."""
+        return any(self.backend.extent(self.truth_of(block, c))[1] > 0 for block in blocks)
 
     def maps(self, position: int, slopes: tuple[Array, ...]) -> Array:
         """The loss of each pixel for a pointwise term, (N, 1|C, n)."""
@@ -248,9 +243,10 @@ class Walk(Reader):
         b, pred, memory = self.backend, self.laid.pred, self.memory
         # what is held is used up: another gradient of the same call computes it anew
         room, memory.room = memory.room, None
-        if room is None and memory.settled:
+        if room is None and memory.by_class:
+            # the histograms are gone
             again = Walk(self.part, self.looking)
-            again.laid = self.laid
+            again.laid, again.memory.trusted = self.laid, memory.trusted
             again.hold()
             again.measure()
             room = again.memory.room
@@ -262,7 +258,7 @@ class Walk(Reader):
         near = [self._near(own) for own in slopes]
 
         def pulled(block: Block, place: Array | None) -> Array:
-            held = None if room is None or memory.settled else place
+            held = None if room is None or memory.by_class else place
             activation, readings = self.tile(block, held, ready=held is not None)
             for reading in readings.values():
                 reading.slopes = Slopes()
@@ -284,14 +280,14 @@ class Walk(Reader):
     ) -> Array:
         """The gradient of a tile, which may be in `place`."""
         used: list[Reading] = []
-        settled = self.part.by_class if self.memory.settled else None
+        by_class = self.part.term_by_class if self.memory.by_class else None
         for position, (own, cot) in enumerate(zip(slopes, maps, strict=True)):
             term = self.part.terms[position][2]
             reading = readings[term.ignore_index]
             if cot is not None:
                 weight = cot if reading.weight is None else cot * reading.weight
                 reading = replace(reading, weight=weight, slopes=Slopes())
-            if position == settled:
+            if position == by_class:
                 reading.slopes.add("p", self.backend.multiply(place, own[0][:, :, None], place))
             else:
                 term.pull(activation, reading, own)

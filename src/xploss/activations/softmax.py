@@ -167,23 +167,26 @@ class Softmax(Activation):
         if s.log_p is not None or reading.spread:
             return self._pull_dense(reading)
         slope = reading.slope_by_p
-        by_truth = s.p_true is not None or s.log_p_true is not None
-        masks = by_truth and self._has_masks(reading) and self._true_above(DIVISOR, reading)
         if slope is None:
-            return self._pull_truth(masks, reading, place)
-        if masks:
+            return self._pull_truth(reading, place)
+        if self._by_masks(reading):
             return weighted(self._pull_masks(slope, reading, place), reading)
         at_truth = self._log_slope(reading)
         truth = None if at_truth is None else reading.place
         return weighted(b.softmax_pull(self.p, slope, truth, at_truth, place), reading)
 
-    def _pull_truth(self, masks: bool, reading: Reading, place: Array | None) -> Array:
-        """`pull` of slopes by the truth alone, which are weighed in the place of what they give."""
+    def _by_masks(self, reading: Reading) -> bool:
+        """Whether slopes by the truth are better pulled over a mask of each class."""
+        by_truth = reading.slopes.p_true is not None or reading.slopes.log_p_true is not None
+        return by_truth and self._has_masks(reading) and self._true_above(DIVISOR, reading)
+
+    def _pull_truth(self, reading: Reading, place: Array | None) -> Array:
+        """`pull` of slopes by the truth alone: one per pixel, which its weight is multiplied by."""
         b, at_truth = self.backend, self._log_slope(reading)
         assert at_truth is not None
         if reading.weight is not None:
             at_truth = b.multiply(reading.weight, at_truth)
-        if masks:
+        if self._by_masks(reading):
             return b.pull_masks(self.p, reading.truth, at_truth, place)
         x, share = self._p, at_truth
         if x is None:

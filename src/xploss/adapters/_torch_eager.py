@@ -87,7 +87,7 @@ class EagerBackend(EagerKernels):
         if part.entrywise:
             roomy = not part.crowded or (not part.accumulates and (half or size <= limit))
             return limit if roomy else limit >> 1
-        if part.bulky:
+        if part.bulky or (part.accumulates and size <= KEPT):
             # beside large statistics, the tiles of all threads are to be smaller still
             return min(limit, max(limit >> 2, size // 120))
         if size <= KEPT >> half:

@@ -16,6 +16,8 @@ from ._torch_lookups import EagerLookUps
 # of what elu() gave, which is what `is_result` says, its derivative asks for the sign only
 _CHOOSE = torch.ops.aten.elu_backward.grad_input
 _PULL_SOFTMAX = torch.ops.aten._softmax_backward_data.out  # noqa: SLF001
+_EXACT = 1 << 24
+"""Up to it float32 has all integers, and what is above does not round to one below."""
 _BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
 _number = lru_cache(maxsize=64)(torch.tensor)
 """A number as a tensor: making one anew costs more than adding two short arrays."""
@@ -139,6 +141,13 @@ class EagerKernels(EagerLookUps):
     def equal(self, x: Array, value: int) -> Array:
         # numbers of one dtype are compared, and written, four times as fast
         return torch.eq(x, float(value), out=self._fresh(x))
+
+    def others(self, labels: Array, label: int, dtype: Dtype) -> Array:
+        if abs(label) >= _EXACT:
+            return super().others(labels, label, dtype)
+        # numbers of one dtype are compared, and written, four times as fast
+        held = self.cast(labels, dtype)
+        return torch.ne(held, float(label), out=self._fresh(held))
 
     def equals(self, x: Array, value: int) -> Array:
         if x.dtype not in _BITS or not self.on_host(x):

@@ -20,6 +20,8 @@ from ._lovasz_order import weights_of_order
 from .region import share_of_classes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .._xp import Array, Dtype
     from ..activations import Activation
     from ..backend import Backend
@@ -197,34 +199,30 @@ class LovaszLoss(Term):
     def score(
         self, statistics: tuple[Array, ...], backend: Backend, bits: int
     ) -> tuple[Array, Array, tuple[Array, ...]]:
-        slopes: tuple[Array, ...] = (backend.xp.ones_like(statistics[0]),)
-        if len(statistics) < 3:
-            statistics, slopes = self.score_class(statistics, backend, bits)
+        if self.method == "sort" or len(statistics) == 3:
+            # the slopes of each pixel are known, but for the share of its class
+            slopes: tuple[Array, ...] = (backend.xp.ones_like(statistics[0]),)
+        else:
+            statistics, slopes = self.score_classes(statistics, backend, bits)
         losses, mass, size = statistics
         weights = backend.constant(self.weights(losses.shape[1]), losses)[None, :]
         return losses, share_of_classes(self, weights, mass, size, backend), slopes
 
-    def score_class(
+    def counts(self, c: int, classes: int, is_somewhere: Callable[[], bool]) -> bool:
+        return self.weights(classes)[c] > 0 and (self.absent == "keep" or is_somewhere())
+
+    def score_classes(
         self, statistics: tuple[Array, ...], backend: Backend, bits: int
     ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        xp = backend.xp
-        # of the pixels' dtype
-        narrow = xp.float64 if bits == 64 else xp.float32
-        losses, mass, size, lines = self._score_classes(statistics, backend, narrow)
-        return (losses, mass, size), (lines,)
-
-    def idles(self, c: int, classes: int, mass: float) -> bool:
-        return self.weights(classes)[c] == 0 or (mass == 0 and self.absent != "keep")
-
-    def _score_classes(
-        self, statistics: tuple[Array, ...], backend: Backend, narrow: Dtype
-    ) -> tuple[Array, ...]:
         """Loss, Σ w·t, Σ w, and the table, (R, C, 2, bins, 2): a few classes at a time."""
         xp, (size, total) = backend.xp, statistics
+        # of the pixels' dtype
+        narrow = xp.float64 if bits == 64 else xp.float32
         classes, step = size.shape[1], max(1, CHUNK // self.count)
         # a trace would hold the same operations again for each part
         if step >= classes or not backend.in_place:
-            return self._score_bins(size, total, backend, narrow)
+            *found, lines = self._score_bins(size, total, backend, narrow)
+            return tuple(found), (lines,)
         slopes = xp.empty((*size.shape, 2), dtype=narrow, device=backend.device(total))
         sums = []
         for c in range(0, classes, step):
@@ -232,7 +230,7 @@ class LovaszLoss(Term):
             *found, lines = self._score_bins(size[part], total[part], backend, narrow)
             backend.write(slopes[part], lines)
             sums.append(found)
-        return *(xp.concat(parts, axis=1) for parts in zip(*sums, strict=True)), slopes
+        return tuple(xp.concat(parts, axis=1) for parts in zip(*sums, strict=True)), (slopes,)
 
     def _score_bins(
         self, size: Array, total: Array, backend: Backend, narrow: Dtype
