@@ -34,7 +34,7 @@ class Backend(Kernels):
     """Whether the gradient's array may hold the probabilities until they are pulled."""
 
     by_class: ClassVar[bool] = False
-    """Whether large statistics are better taken class by class, and slopes of them, from all of p."""
+    """Whether large statistics and their slopes are better found class by class, from all of p."""
 
     @property
     def eager(self) -> bool:

@@ -174,7 +174,7 @@ class EagerLookUps(TorchBackend):
         if held is None:
             # torch adds along several rows at once, one for each of its threads
             rows = min(torch.get_num_threads(), _ROWS) if len(flat) > _RUN else 1
-            sums, held = self._no_sums(rows, shape, index)
+            sums, held = self._no_sums(rows, shape)
         else:
             rows = held[0].shape[0]
             memory = held[0].as_strided((rows, length + 1, 2), (2 * length + 2, 2, 1))
@@ -197,17 +197,18 @@ class EagerLookUps(TorchBackend):
                 table.scatter_add_(1, places, added)
         return held
 
-    def _no_sums(
-        self, rows: int, shape: tuple[int, ...], like: Array
-    ) -> tuple[Array, tuple[Array, ...]]:
+    @staticmethod
+    def _no_sums(rows: int, shape: tuple[int, ...]) -> tuple[Array, tuple[Array, ...]]:
         """Complex numbers of 0, and their parts as histograms."""
         length = math.prod(shape)
-        sums = torch.zeros((rows, length + 1), dtype=torch.complex128, device=like.device)
+        sums = torch.from_numpy(np.zeros((rows, length + 1), np.complex128))
         parts = (sums.real, sums.imag)
         return sums, tuple(part[:, :length].view(rows, *shape) for part in parts)
 
     def united(self, held: Measured) -> Measured:
-        return tuple(part.sum(0) if part.shape[0] > 1 else part[0] for part in held)
+        if held[0].shape[0] == 1:
+            return tuple(part[0] for part in held)
+        return tuple(torch.sum(x, 0, out=_array(x.shape[1:], x.dtype)) for x in held)
 
     def index_bins(self, place: Array, shape: tuple[int, ...]) -> Array:
         # of a single class, a run of them is converted when it is counted or looked up
