@@ -650,14 +650,19 @@ def test_slopes_that_were_found_class_by_class_are_found_again(torch: Any) -> No
     """For each gradient of the same graph, and with another cotangent."""
     rng = np.random.default_rng(4)
     x = torch.tensor(rng.normal(size=(1, 3, 1024, 400))).requires_grad_()
-    t = torch.tensor(rng.integers(0, 3, (1, 1024, 400)))
-    loss = LovaszLoss("multiclass", class_weights=(1.0, 0.5, 3.0), reduction="none")
-    value = loss(x, t)
+    labels = rng.integers(0, 3, (1, 1024, 400))
+    labels[:, :9] = 255
+    t, w = torch.tensor(labels), torch.tensor(rng.random(labels.shape))
+    lovasz = LovaszLoss(
+        "multiclass", class_weights=(1.0, 0.5, 3.0), reduction="none", ignore_index=255
+    )
+    loss = lovasz + DiceLoss("multiclass", reduction="none", ignore_index=255)
+    value = loss(x, t, weight=w)
     gradients = []
     for cotangent in ([1.0, 1.0, 1.0], [2.0, -1.0, 0.5], [1.0, 1.0, 1.0]):
         cot = torch.tensor(cotangent, dtype=torch.float64)
         (gradient,) = torch.autograd.grad(value, x, cot, retain_graph=True)
-        expected = loss.value_and_grad(x.detach(), t, cotangent=cot)[1]
+        expected = loss.value_and_grad(x.detach(), t, weight=w, cotangent=cot)[1]
         assert torch.equal(gradient, expected)
         gradients.append(gradient)
     assert torch.equal(gradients[0], gradients[2])
