@@ -184,6 +184,8 @@ def test_threads_that_others_keep_busy_are_not_waited_for() -> None:
     other.start()
     busy.wait(10)
     assert workers.map(abs, range(-5, 0), 2) == [5, 4, 3, 2, 1]
+    with pytest.raises(TypeError):
+        workers.map(abs, "abc", 2)
     assert not done.is_set()
     assert other.is_alive()
     done.set()

@@ -7,9 +7,9 @@ import pytest
 
 import xploss
 from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, Loss, LovaszLoss
-from xploss.backend import Backend
 
 from .libraries import Library
+from .test_tiles import set_tiles
 
 DICE = DiceLoss("multiclass")
 Z = np.zeros((2, 3, 4, 5))
@@ -157,10 +157,7 @@ def test_labels_out_of_range_beside_one_that_is_ignored(
     xp: Library, ignore: int, label: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the last of several tiles, also where floats would take one label for the other."""
-    kinds: list[Any] = [Backend]
-    for kind in kinds:
-        monkeypatch.setattr(kind, "tile_limit", lambda *_: 30)
-        kinds.extend(kind.__subclasses__())
+    set_tiles(monkeypatch, 30)
     labels = T.copy()
     labels[:, 1:3] = ignore
     kept = xp.asarray(labels)

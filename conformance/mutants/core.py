@@ -51,7 +51,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("blocks of a class taken for one another", "walk.py",
            "self.read_class(block, c), held)", "self.read_class(block, c))", "torch"),
     Mutant("labels not looked at beside an ignored one", "reader.py",
-           "b.multiply(b.cast(target, self.dtype), b.others(", "0 * b.multiply(target, b.others(", "numpy"),
+           "b.multiply(b.cast(target, self.dtype), b.not_equal(", "0 * b.multiply(target, b.not_equal(", "numpy"),
     Mutant("weights lost where only costs are pulled", "activations/softmax.py",
            "if reading.weight is not None:\n            at_truth", "if False:\n            at_truth"),
     Mutant("ignored labels counted beforehand", "walk.py", "if ignore is None or not part.layout",

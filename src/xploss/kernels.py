@@ -54,7 +54,7 @@ class Kernels(Histograms):
         """1 where floats are an integer, else 0, in their dtype."""
         return self.xp.astype(x == float(value), x.dtype)
 
-    def others(self, labels: Array, label: int, dtype: Dtype) -> Array:
+    def not_equal(self, labels: Array, label: int, dtype: Dtype) -> Array:
         """1 where labels are not a certain one, which may lie outside their dtype, else 0."""
         return self.numbers(~self.equals(labels, label), dtype)
 

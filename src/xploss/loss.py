@@ -370,10 +370,10 @@ class Term(Loss):
             Derivatives of `losses` that `pull` takes.
         """
 
-    def counts(self, c: int, classes: int, is_somewhere: Callable[[], bool]) -> bool:
+    def class_counts(self, c: int, classes: int, is_somewhere: Callable[[], bool]) -> bool:
         """Of a loss that `accumulates`, whether class `c` of so many has a share in the value.
 
-        It may ask whether the class is the label of a pixel.
+        `is_somewhere` looks whether the class is the label of a pixel.
         """
         return True
 
@@ -397,10 +397,10 @@ class Term(Loss):
         return False
 
     def slopes_ahead(self, pixels: Array, backend: Backend) -> tuple[Array, ...]:
-        """The slopes of the value if no pixel is left out, of a loss that is `foreseen`.
+        """The slopes of the value of a loss that is `foreseen`, if so many pixels count.
 
-        Where some are, the slopes differ by a common factor. `pixels` is their number, (1, C),
-        in the library in which statistics are scored.
+        If fewer do, the slopes differ by a common factor. `pixels` is (1, C), in the library in
+        which statistics are scored.
         """
         raise TypeError(f"the slopes of {type(self).__name__} are not known beforehand")
 

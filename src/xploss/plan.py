@@ -138,7 +138,8 @@ class Part:
         """Whether the slopes are likely not to differ from those known beforehand by a factor.
 
         By one, what is rounded to few digits would be rounded twice. Losses are scaled up where
-        gradients would underflow, and where weights leave pixels out the divisor is another.
+        gradients would underflow, and where pixels are left out the divisor is another, unless
+        labels tell them.
         """
         first = self.first
         if self.weight is not None or not first.uniform:

@@ -111,7 +111,7 @@ class Reader:
         b, laid, (ignore,) = self.backend, self.laid, self.part.ignored
         weight = None if laid.weight is None else b.cast(b.cut(laid.weight, block), self.dtype)
         if ignore is not None:
-            kept = b.others(b.cut(laid.target, block), ignore, self.dtype)
+            kept = b.not_equal(b.cut(laid.target, block), ignore, self.dtype)
             weight = kept if weight is None else b.multiply(weight, kept)
         return self.class_reading(self.truth_of(block, c), weight)
 
@@ -173,8 +173,8 @@ class Reader:
         b, ignored = self.backend, self.part.ignored
         if not self.part.layout.labels or len(ignored) > 1 or ignored[0] is None:
             return target
-        # what rounds is out of range
-        return b.multiply(b.cast(target, self.dtype), b.others(target, ignored[0], self.dtype))
+        # labels that the dtype rounds are out of range in any case
+        return b.multiply(b.cast(target, self.dtype), b.not_equal(target, ignored[0], self.dtype))
 
     def _harmless(self, x: Array) -> bool:
         """Whether all that `x` gives is known to be finite, so that a weight of 0 undoes it."""

@@ -89,9 +89,10 @@ class Workers:
         try:
             if joins:
                 take_turns()
+        finally:
+            if joins:
                 # who has not begun has nothing left to do
                 others = [other for other in others if not other.cancel()]
-        finally:
             wait(others)
         for other in others:
             other.result()

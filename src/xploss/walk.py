@@ -71,26 +71,26 @@ class Walk(Reader):
             return
         if part.ahead:
             _, factor, term = part.terms[0]
-            count = b.full((1, part.layout.sizes[1]), self._count(), self.accumulator, pred)
+            count = b.full((1, part.layout.sizes[1]), self._pixels_ahead(), self.accumulator, pred)
             self.memory.scorer, (count,) = b.scoring((count,))
             ahead = term.slopes_ahead(count, self.memory.scorer)
             self.memory.ahead = tuple(slope * factor for slope in ahead)
         if part.ahead or part.settles:
             self.memory.room = b.empty_like(pred)
 
-    def _count(self) -> float:
+    def _pixels_ahead(self) -> float:
         """The pixels that count, as far as labels alone tell."""
         b, part, (ignore, *_) = self.backend, self.part, self.part.ignored
         samples, _, pixels = part.layout.sizes
         if ignore is None or not part.layout.labels or part.weight is not None:
             return samples * pixels
 
-        def count(block: Block) -> float:
-            kept = b.others(b.cut(self.laid.target, block), ignore, self.dtype)
+        def left(block: Block) -> float:
+            kept = b.not_equal(b.cut(self.laid.target, block), ignore, self.dtype)
             return float(b.add_all(b.sum_pixels(kept, None, self.accumulator)))
 
         blocks = Grid(samples, 1, pixels, self.grid.elements)
-        found: list[float] = b.map(count, blocks, self.grid.workers)
+        found: list[float] = b.map(left, blocks, self.grid.workers)
         return sum(found)
 
     def let_go(self) -> None:
@@ -152,7 +152,7 @@ class Walk(Reader):
         """The statistics of a term class by class, and its slopes by p where p was, in `room`.
 
         A class's histogram is held until its slopes are found, which are yet to be multiplied by
-        the class's share.
+        the class's share. A class without one has statistics of 0, and keeps p.
         """
         b, room, (samples, classes, pixels) = self.backend, self.memory.room, self.part.layout.sizes
         bits = 64 if self.dtype == b.xp.float64 else 32
@@ -164,10 +164,10 @@ class Walk(Reader):
             rows = [[replace(block, sample=i) for block in blocks] for i in range(samples)]
         zero = b.full((1, 1), 0.0, self.accumulator, room)
 
-        def measure(place: tuple[int, int]) -> Measured:
-            r, c = place
+        def measure_class(row_and_class: tuple[int, int]) -> Measured:
+            r, c = row_and_class
             one, held = slice(c, c + 1), None
-            if not term.counts(c, classes, lambda: self._is_somewhere(rows[r], c)):
+            if not term.class_counts(c, classes, lambda: self._is_somewhere(rows[r], c)):
                 return zero, zero, zero
             for block in rows[r]:
                 p = b.cut(room, block)[:, one, :]
@@ -183,8 +183,8 @@ class Walk(Reader):
                 self._put(notes, reading.slopes.p)
             return tuple(b.scored(x, room, self.accumulator) for x in statistics)
 
-        places = [(r, c) for r in range(len(rows)) for c in range(classes)]
-        found = b.map(measure, places, self.grid.workers)
+        pairs = [(r, c) for r in range(len(rows)) for c in range(classes)]
+        found = b.map(measure_class, pairs, self.grid.workers)
         self.memory.by_class = True
         shape = (len(rows), classes)
         return tuple(b.reshape(b.xp.concat(x, axis=1), shape) for x in zip(*found, strict=True))
@@ -280,14 +280,14 @@ class Walk(Reader):
     ) -> Array:
         """The gradient of a tile, which may be in `place`."""
         used: list[Reading] = []
-        by_class = self.part.term_by_class if self.memory.by_class else None
+        done = self.part.term_by_class if self.memory.by_class else None
         for position, (own, cot) in enumerate(zip(slopes, maps, strict=True)):
             term = self.part.terms[position][2]
             reading = readings[term.ignore_index]
             if cot is not None:
                 weight = cot if reading.weight is None else cot * reading.weight
                 reading = replace(reading, weight=weight, slopes=Slopes())
-            if position == by_class:
+            if position == done:
                 reading.slopes.add("p", self.backend.multiply(place, own[0][:, :, None], place))
             else:
                 term.pull(activation, reading, own)

@@ -88,7 +88,8 @@ class EagerBackend(EagerKernels):
             roomy = not part.crowded or (not part.accumulates and (half or size <= limit))
             return limit if roomy else limit >> 1
         if part.bulky or (part.accumulates and size <= KEPT):
-            # beside large statistics, the tiles of all threads are to be smaller still
+            # beside large statistics, the tiles of all threads are to be smaller still; and what
+            # is small is not left to torch's own threads
             return min(limit, max(limit >> 2, size // 120))
         if size <= KEPT >> half:
             # kept, so that nothing is read again for the way back

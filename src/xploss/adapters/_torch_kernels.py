@@ -142,9 +142,9 @@ class EagerKernels(EagerLookUps):
         # numbers of one dtype are compared, and written, four times as fast
         return torch.eq(x, float(value), out=self._fresh(x))
 
-    def others(self, labels: Array, label: int, dtype: Dtype) -> Array:
+    def not_equal(self, labels: Array, label: int, dtype: Dtype) -> Array:
         if abs(label) >= _EXACT:
-            return super().others(labels, label, dtype)
+            return super().not_equal(labels, label, dtype)
         # numbers of one dtype are compared, and written, four times as fast
         held = self.cast(labels, dtype)
         return torch.ne(held, float(label), out=self._fresh(held))

@@ -199,7 +199,7 @@ class LovaszLoss(Term):
     def score(
         self, statistics: tuple[Array, ...], backend: Backend, bits: int
     ) -> tuple[Array, Array, tuple[Array, ...]]:
-        if self.method == "sort" or len(statistics) == 3:
+        if len(statistics) == 3:
             # the slopes of each pixel are known, but for the share of its class
             slopes: tuple[Array, ...] = (backend.xp.ones_like(statistics[0]),)
         else:
@@ -208,13 +208,13 @@ class LovaszLoss(Term):
         weights = backend.constant(self.weights(losses.shape[1]), losses)[None, :]
         return losses, share_of_classes(self, weights, mass, size, backend), slopes
 
-    def counts(self, c: int, classes: int, is_somewhere: Callable[[], bool]) -> bool:
+    def class_counts(self, c: int, classes: int, is_somewhere: Callable[[], bool]) -> bool:
         return self.weights(classes)[c] > 0 and (self.absent == "keep" or is_somewhere())
 
     def score_classes(
         self, statistics: tuple[Array, ...], backend: Backend, bits: int
     ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Loss, Σ w·t, Σ w, and the table, (R, C, 2, bins, 2): a few classes at a time."""
+        """Loss, Σ w·t, Σ w; and the table, (R, C, 2, bins, 2): a few classes at a time."""
         xp, (size, total) = backend.xp, statistics
         # of the pixels' dtype
         narrow = xp.float64 if bits == 64 else xp.float32
@@ -235,7 +235,7 @@ class LovaszLoss(Term):
     def _score_bins(
         self, size: Array, total: Array, backend: Backend, narrow: Dtype
     ) -> tuple[Array, ...]:
-        """The same of some classes from their bins, (R, C, 2, bins)."""
+        """Loss, Σ w·t, Σ w and the table of some classes from their bins, (R, C, 2, bins)."""
         xp = backend.xp
         size = xp.astype(size, total.dtype)
         mean, rise = weights_of_bins(size, backend)
