@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from xploss import CrossEntropyLoss, DiceLoss, LovaszLoss, plan
+from xploss.adapters import backend_of
 from xploss.backend import Backend
 from xploss.losses import _lovasz_order
 from xploss.walk import Walk
@@ -624,6 +625,7 @@ def test_histograms_class_by_class(
         per_image=per_image,
     )
     loss = lovasz + 0.5 * CrossEntropyLoss("multiclass", ignore_index=ignore)
+    backend_of(x)  # imports its class
     kinds: list[Any] = [Backend]
     for kind in kinds:
         kinds.extend(kind.__subclasses__())
@@ -667,3 +669,17 @@ def test_slopes_that_were_found_class_by_class_are_found_again(torch: Any) -> No
         gradients.append(gradient)
     assert torch.equal(gradients[0], gradients[2])
     assert not torch.equal(gradients[0], gradients[1])
+
+
+def test_an_image_without_the_counted_classes_has_a_share_in_the_mean(xp: Library) -> None:
+    """If absent classes cost 0, also where losses are found class by class."""
+    x = np.random.default_rng(5).normal(size=(2, 3, 500, 400))
+    labels = np.random.default_rng(6).integers(0, 3, (2, 500, 400))
+    labels[1] = 0
+    loss = LovaszLoss("multiclass", classes=(1, 2), absent="zero", per_image=True)
+    arrays = xp.asarray(x), xp.asarray(labels)
+    value, gradient = loss.value_and_grad(*arrays)
+    np.testing.assert_allclose(float(value), float(loss(*arrays)), rtol=1e-12)
+    alone = loss(xp.asarray(x[:1]), xp.asarray(labels[:1]))
+    np.testing.assert_allclose(float(value), float(alone) / 2, rtol=1e-12)
+    assert not xp.to_numpy(gradient)[1].any()

@@ -209,6 +209,9 @@ class LovaszLoss(Term):
         return losses, share_of_classes(self, weights, mass, size, backend), slopes
 
     def class_counts(self, c: int, classes: int, is_somewhere: Callable[[], bool]) -> bool:
+        if self.absent == "zero":
+            # an image whose classes all cost 0 has a share in the mean
+            return True
         return self.weights(classes)[c] > 0 and (self.absent == "keep" or is_somewhere())
 
     def score_classes(
