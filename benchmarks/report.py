@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from .contender import OURS
-from .goals import MEMORY, goal
+from .goals import MEMORY, TEMPORARIES, goal, ratio
 from .regimes import Regime
 from .workloads import DTYPES, LOSSES, SHAPES, TITLES
 
@@ -21,10 +21,12 @@ def markdown(results: dict[str, Any]) -> str:
     rows = results["rows"]
     timed = [r for r in rows if r["suite"] == "time" and r.get("ratios")]
     large = [r for r in timed if r["shape"] != "small"]
+    peaks = [r for r in rows if r["suite"] == "memory" and "failed" not in r]
     parts = [
         _machine(results),
+        *_goals(timed, peaks),
         *_tables(large),
-        *_memory([r for r in rows if r["suite"] == "memory" and "failed" not in r]),
+        *_memory(peaks),
         *_overhead([r for r in timed if r["shape"] == "small"]),
         *_scaling([r for r in rows if r["suite"] == "scaling" and "series" in r]),
         *_details(timed),
@@ -48,6 +50,39 @@ def _machine(results: dict[str, Any]) -> str:
         "measured at different times, and the machine's speed drifts: compare ratios, not "
         "seconds. Plain code is what one writes down with whole arrays."
     )
+
+
+def _goals(timed: list[Row], peaks: list[Row]) -> list[str]:
+    """How many cells of each table reach this project's goals, and which do not."""
+    found: dict[str, list[tuple[str, str, float, float]]] = {}
+    for row in timed:
+        if (aim := goal(row)) is not None:
+            regime = Regime(row["allocator"], row["load"])
+            kind = "overhead" if row["shape"] == "small" else "time"
+            title = f"{row['runner']}, {kind}, {_PASS[row['pass']]}, {regime}"
+            found.setdefault(title, []).append((row["loss"], row["shape"], ratio(row), aim))
+    for row in peaks:
+        if row["name"] != OURS:
+            continue
+        for measured, kind, aim in (
+            ("bytes", "memory", MEMORY),
+            ("temporaries", "temporaries of the compiler", TEMPORARIES),
+        ):
+            if row.get(measured) is not None:
+                times = row[measured] / row["logits_bytes"]
+                title = f"{row['runner']}, {kind}, {row['dtype']}"
+                found.setdefault(title, []).append((row["loss"], row["shape"], times, aim))
+    lines = ["## Goals", "", *_header("of", "reached", "missed: goal, and figures")]
+    for title, cells in sorted(found.items()):
+        missed: dict[str, list[str]] = {}
+        for loss, shape, x, aim in sorted(cells, key=lambda c: (_ORDER[c[0]], _ORDER[c[1]])):
+            if x > aim:
+                name = f"{TITLES[loss]} ({aim:g})"
+                missed.setdefault(name, []).append(f"{shape} {x:.2f}")
+        reached = len(cells) - sum(map(len, missed.values()))
+        listed = "; ".join(f"{name} {', '.join(places)}" for name, places in missed.items())
+        lines.append(_line(title, f"{reached} of {len(cells)}", listed))
+    return ["\n".join(lines)] if found else []
 
 
 def _tables(rows: list[Row]) -> list[str]:

@@ -171,6 +171,21 @@ def test_the_page_marks_hits_and_misses() -> None:
     assert "**1.20** ✗ 1.15" in page
 
 
+def test_the_page_counts_the_goals_that_are_reached() -> None:
+    page = report.markdown(results(row(0.5), row(1.2, shape="W1"), row(0.9, loss="ce"), peak(120)))
+    assert "| 2 of 3 | Dice (0.7) W1 1.20 |" in page
+    assert "| torch, memory, float32 | 0 of 1 | Dice (1.15) W2 1.20 |" in page
+
+
+def test_tiny_arrays_are_measured_against_monai() -> None:
+    spreads = {"peer": {"median": 0.5}, "MONAI": {"median": 0.4}}
+    tiny = row(0.5, shape="small", ratios=spreads)
+    assert goals.goal(tiny) == 1.0
+    assert goals.ratio(tiny) == 0.4
+    assert goals.goal(row(0.5, shape="small")) is None
+    assert goals.goal({**tiny, "load": "busy"}) is None
+
+
 def test_bytes_that_must_move() -> None:
     work = Workload("ce", (2, 3, 4, 4))
     logits, labels = 2 * 3 * 16 * 4, 2 * 16 * 8
