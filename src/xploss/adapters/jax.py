@@ -88,6 +88,17 @@ class JaxBackend(Backend):
     def sigmoid(self, z: Array, room: Array | None = None) -> tuple[Array, Array | None]:
         return jax.nn.sigmoid(z), None
 
+    def sigmoid_pull(
+        self,
+        z: Array,
+        slope: Array | None,
+        kept: Array | None = None,
+        place: Array | None = None,
+    ) -> Array:
+        # with p as both walks write it, which XLA takes for one
+        pulled = jax.nn.sigmoid(z) * jax.nn.sigmoid(-z)
+        return pulled if slope is None else slope * pulled
+
     def cost_of_margin(
         self, margin: Array, bent: Array | None = None
     ) -> tuple[Array, Array | None]:
