@@ -327,6 +327,28 @@ def test_the_exact_loss_of_shards(jax: ModuleType) -> None:
     close(gradients[:, 0], slopes, rtol=1e-11)
 
 
+@pytest.mark.parametrize("loss", [FEW[0], FEW[-1], LovaszLoss("multiclass")], ids=str)
+def test_arrays_spread_over_an_explicit_mesh(jax: ModuleType, loss: Loss) -> None:
+    sharding = jax.sharding
+    mesh = jax.make_mesh((1,), ("d",), axis_types=(sharding.AxisType.Explicit,))
+    spread = sharding.NamedSharding(mesh, sharding.PartitionSpec("d"))
+    x, t, _ = arrays(jax, loss)
+    z, labels = jax.device_put(x, spread), jax.device_put(t, spread)
+    value, gradient = loss.value_and_grad(x, t)
+    with jax.set_mesh(mesh):
+        for found in (loss(z, labels), jax.jit(loss)(z, labels)):
+            close(found, value)
+            assert "d" not in jax.typeof(found).sharding.spec
+        for found in (
+            loss.value_and_grad(z, labels)[1],
+            jax.jit(jax.grad(loss))(z, labels),
+            loss.value_and_grad(z, labels, statistics=loss.statistics(z, labels))[1],
+        ):
+            close(found, gradient)
+            assert jax.typeof(found).sharding.spec[0] == "d"
+        close(loss.from_statistics(loss.statistics(z, labels)), value)
+
+
 def test_within_a_scan_and_a_checkpoint(jax: ModuleType) -> None:
     loss = FEW[-1]
     x, t, _ = arrays(jax, loss)

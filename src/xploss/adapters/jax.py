@@ -16,6 +16,7 @@ from ..backend import Backend
 from ..engine import Problem, check_cotangent
 from ..statistics import Statistics
 from ..tiles import LARGE, Block, Grid
+from ._jax_mesh import automatic
 
 if TYPE_CHECKING:
     from .._xp import Array, Device, Dtype
@@ -212,8 +213,11 @@ class JaxBackend(Backend):
     # entries
 
     def value(self, loss: Loss, pred: Array, target: Array, weight: Array | None) -> Array:
-        self._check(loss, pred, target, weight)
-        return _jitted_value(loss, pred, target, weight)
+        def call(pred: Array, target: Array, weight: Array | None) -> Array:
+            self._check(loss, pred, target, weight)
+            return _jitted_value(loss, pred, target, weight)
+
+        return automatic(call, pred, target, weight)
 
     def value_and_grad(
         self,
@@ -224,20 +228,36 @@ class JaxBackend(Backend):
         cotangent: Array | None,
         statistics: Sequence[Measured] | None,
     ) -> tuple[Array, Array]:
-        problem = self._check(loss, pred, target, weight)
-        if statistics is not None:
-            problem.check_statistics(statistics)
-        check_cotangent(self, None, cotangent)
-        found: tuple[Array, Array] = _value_and_grad(
-            loss, pred, target, weight, cotangent, statistics
+        def call(
+            pred: Array,
+            target: Array,
+            weight: Array | None,
+            cotangent: Array | None,
+            statistics: Sequence[Measured] | None,
+        ) -> Any:
+            problem = self._check(loss, pred, target, weight)
+            if statistics is not None:
+                problem.check_statistics(statistics)
+            check_cotangent(self, None, cotangent)
+            return _value_and_grad(loss, pred, target, weight, cotangent, statistics)
+
+        found: tuple[Array, Array] = automatic(
+            call, pred, target, weight, cotangent, statistics, like=1
         )
         return found
 
     def statistics(
         self, loss: Loss, pred: Array, target: Array, weight: Array | None
     ) -> tuple[list[Measured], Dtype]:
-        self._check(loss, pred, target, weight)
-        return _measure(loss, pred, target, weight), self.compute_dtype(pred.dtype)
+        def call(pred: Array, target: Array, weight: Array | None) -> Any:
+            self._check(loss, pred, target, weight)
+            return _measure(loss, pred, target, weight)
+
+        return automatic(call, pred, target, weight), self.compute_dtype(pred.dtype)
+
+    def from_statistics(self, loss: Loss, parts: Sequence[Measured], dtype: Dtype) -> Array:
+        scored = super().from_statistics
+        return automatic(lambda held: scored(loss, held, dtype), parts)
 
     def _check(self, loss: Loss, pred: Array, target: Array, weight: Array | None) -> Problem:
         """All checks of a call, before it is compiled."""
