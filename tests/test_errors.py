@@ -38,7 +38,21 @@ def refuses(
         ("binary", (2, 3, 4, 5), (2, 4, 5), r'mode="multiclass" takes one channel per class'),
         ("binary", (2, 4, 5), (2, 3, 4, 5), r"expects target of shape \(2, 4, 5\)"),
         ("multiclass", (2, 3, 4, 5), (2, 5, 4), r"\(2, 4, 5\) or \(2, 1, 4, 5\) or \(2, 3, 4, 5\)"),
-        ("multiclass", (2, 3, 4, 5), (1, 4, 5), r"target has shape \(1, 4, 5\).*check class_axis"),
+        ("multiclass", (2, 3, 4, 5), (1, 4, 5), r"pred has 2 samples and target 1;"),
+        (
+            "multiclass",
+            (2, 3, 4, 5),
+            (2, 8, 9),
+            r"resize one: pred has pixels \(4, 5\)",
+        ),
+        ("multiclass", (2, 3, 4, 5), (2, 2, 4, 5), r"target has 2 channels for 3 of pred;"),
+        ("multiclass", (2, 3, 4, 5), (2, 4, 5, 3), r"move axis 3 of target to 1 if its classes"),
+        ("multilabel", (2, 4, 5, 3), (2, 3, 4, 5), r"check class_axis; nothing is broadcast"),
+        ("multiclass", (1, 3, 4, 5), (4, 5), r"pass target\[None\] if it is one sample"),
+        ("multiclass", (2, 3, 4, 5), (2, 4), r"check class_axis; nothing is broadcast"),
+        ("binary", (2, 1, 4, 5), (2, 8, 9), r"resize one: pred has pixels \(4, 5\)"),
+        ("binary", (2, 1, 4, 5), (3, 1, 4, 5), r"pred has 2 samples and target 3;"),
+        ("binary", (2, 4, 5), (3, 4, 5), r"pred has 2 samples and target 3;"),
         ("multiclass", (2, 4, 5, 3), (2, 4, 5), r"pass class_axis=3 if the classes are there"),
         ("multiclass", (3, 4, 5), (4, 5), r"pass pred\[None\] and target\[None\] if they are one"),
         ("multilabel", (2, 3, 4), (2, 2, 4), r"target has shape \(2, 2, 4\) and pred \(2, 3, 4\)"),
@@ -107,7 +121,7 @@ def test_torch_devices(torch: Any) -> None:
 def test_labels_out_of_range(xp: Library, mode: Any, label: int) -> None:
     labels = T.copy()
     labels[1, 2, 3] = label
-    message = rf"label {label}, outside 0\.\.2 of the 3 classes.*pass ignore_index={label} if"
+    message = rf"label {label}, outside 0\.\.2 of the 3.*pass ignore_index={label} to \w+ if"
     loss = DiceLoss(mode)
     with xploss.checks("always"):
         refuses(xp, ValueError, message, loss, Z, labels)
@@ -122,7 +136,7 @@ def test_values_of_dense_targets(xp: Library) -> None:
         t = T.copy()
         t[0, 0, 0] = 255
         message = (
-            r"value 255, outside \[0, 1\].*pass target > 0 if it is a mask.*ignore_index=255 if"
+            r"value 255, outside \[0, 1\].*pass target > 0 if.*ignore_index=255 to DiceLoss if"
         )
         refuses(xp, ValueError, message, DiceLoss("binary"), Z[:, 0], t)
         # not at an entry that is ignored
@@ -162,7 +176,7 @@ def test_labels_out_of_range_beside_one_that_is_ignored(
     labels[:, 1:3] = ignore
     kept = xp.asarray(labels)
     labels[-1, -1, -1] = label
-    message = rf"label {label}, outside 0\.\.2 of the 3 classes.*pass ignore_index={label} if"
+    message = rf"label {label}, outside 0\.\.2 of the 3.*pass ignore_index={label} to \w+ if"
     for kind in (DiceLoss, CrossEntropyLoss, LovaszLoss):
         loss = kind("multiclass", ignore_index=ignore)
         assert np.isfinite(float(loss(xp.asarray(Z.astype(np.float32)), kept)))
@@ -266,3 +280,29 @@ def test_subclasses_of_numpy_arrays_are_read_as_arrays(tmp_path: Any) -> None:
     value, gradient = LovaszLoss("multiclass").value_and_grad(z, T)
     assert type(gradient) is np.ndarray
     assert value == LovaszLoss("multiclass")(Z, T)
+
+
+def test_a_bad_label_names_the_loss_that_reads_it(xp: Library) -> None:
+    loss = DiceLoss("multiclass", ignore_index=255) + CrossEntropyLoss("multiclass")
+    refuses(xp, ValueError, "pass ignore_index=255 to CrossEntropyLoss if", loss, Z, T + 255)
+
+
+def test_a_mask_of_0_and_255_is_no_label_of_two_classes(xp: Library) -> None:
+    loss = DiceLoss("multiclass")
+    refuses(xp, ValueError, "pass target > 0 if it is a mask of 0 and 255", loss, Z[:, :2], T + 255)
+
+
+def test_statistics_are_not_mapped_to_none() -> None:
+    with pytest.raises(TypeError, match=r"function returned None.*each of statistics\.arrays"):
+        DICE.statistics(Z, T).map(lambda _: None)
+
+
+def test_weights_per_sample_are_to_be_spread(xp: Library) -> None:
+    message = "spread numbers per sample over their pixels"
+    refuses(xp, ValueError, message, DICE, Z, T, weight=np.ones(2))
+
+
+def test_dtypes_of_other_packages_are_refused_by_name() -> None:
+    foreign = pytest.importorskip("ml_dtypes").bfloat16
+    with pytest.raises(TypeError, match="pred has dtype bfloat16, which is not NumPy's own"):
+        DICE(Z.astype(foreign), T)

@@ -335,6 +335,7 @@ class TestClassWeights:
 
 
 IMAGE = np.asarray([[0, 1], [2, 0]])
+ONE_HOT = np.moveaxis(np.eye(3, dtype=np.int64)[IMAGE], -1, 1)
 
 ERRORS: list[tuple[Any, type[Exception], str]] = [
     (lambda: distance_transform([[0, 1]]), TypeError, "mask is a list; expected an array"),
@@ -360,6 +361,8 @@ ERRORS: list[tuple[Any, type[Exception], str]] = [
     (lambda: class_weights([IMAGE, IMAGE + 9], 3), ValueError, r"targets\[1\] has label 9"),
     (lambda: class_weights(IMAGE * 1.0, 3), TypeError, r"targets\[0\] has dtype float64; .*argmax"),
     (lambda: class_weights([(IMAGE, IMAGE)], 3), TypeError, r"targets\[0\] is a tuple; .*loader"),
+    (lambda: class_weights(ONE_HOT, 3), ValueError, r"targets\[0\] .*one-hot over its axis 1"),
+    (lambda: class_weights(ONE_HOT > 0, 3), ValueError, r"one-hot over its axis 1.*argmax"),
     (lambda: class_weights(3, 3), TypeError, "targets is a int; expected an array or an iterable"),
     (lambda: class_weights([], 3), ValueError, "targets has no labels"),
     (lambda: class_weights(0 * IMAGE, 3, ignore_index=0), ValueError, "targets has no labels"),

@@ -21,7 +21,7 @@ def _labels() -> Iterator[Row]:
     says: tuple[str, ...]
     for loss in LOSSES:
         for label in (3, 255, -1, -100):
-            says = f"target has label {label}", "outside 0..2", f"pass ignore_index={label} if"
+            says = f"target has label {label}", "outside 0..2", f"pass ignore_index={label} to "
             name = f"label-{label}-{type(loss).__name__}"
             yield bad(name, loss, ValueError, *says, target=_with(T, label))
     for kind in (DiceLoss, FocalLoss, LovaszLoss):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .shapes import among, place, repair, singleton, without
+
 if TYPE_CHECKING:
     from ._xp import Array, Dtype
     from .backend import Backend
@@ -85,7 +87,7 @@ def lay_out(
     if weight is not None:
         _check_weight(backend, term, shape, weight, axis)
     merged = merged and axis is None
-    samples, pixels = shape[0], prod(_without(shape, axis)[1:])
+    samples, pixels = shape[0], prod(without(shape, axis)[1:])
     classes = 1 if axis is None else shape[axis]
     sizes = (1, 1, samples * pixels) if merged else (samples, classes, pixels)
     return Layout(shape, axis, labels, merged, sizes)
@@ -98,7 +100,7 @@ def check_term(term: Term, layout: Layout) -> None:
         raise ValueError(
             f"ignore_index is {term.ignore_index} and target is dense, in the shape of pred "
             f'{layout.shape}: a dense target of mode "multiclass" holds no labels; pass labels of '
-            f"shape {_without(layout.shape, layout.class_axis)}, or leave pixels out by weight=0"
+            f"shape {without(layout.shape, layout.class_axis)}, or leave pixels out by weight=0"
         )
 
 
@@ -107,13 +109,13 @@ def restore(backend: Backend, planes: Array, layout: Layout) -> Array:
     xp, shape, axis = backend.xp, layout.shape, layout.class_axis
     if axis is None:
         return backend.reshape(planes, shape)
-    planes = backend.reshape(planes, (shape[0], planes.shape[1], *_without(shape, axis)[1:]))
+    planes = backend.reshape(planes, (shape[0], planes.shape[1], *without(shape, axis)[1:]))
     return planes if axis == 1 else xp.moveaxis(planes, 1, axis)
 
 
 def restore_map(backend: Backend, plane: Array, layout: Layout) -> Array:
     """A plane (N, 1, n) as a map of pixels, (N, *S)."""
-    return backend.reshape(plane, _without(layout.shape, layout.class_axis))
+    return backend.reshape(plane, without(layout.shape, layout.class_axis))
 
 
 def planes(backend: Backend, x: Array, axis: int | None, ndim: int | None = None) -> Array:
@@ -150,9 +152,10 @@ def check_arrays(backend: Backend, pred: Array, target: Array, weight: Array | N
 
 def _check_pred_dtype(backend: Backend, pred: Facts) -> None:
     if not backend.isdtype(pred, "real floating") or backend.xp.finfo(pred.dtype).bits > 64:
+        argmax = backend.isdtype(pred, ("bool", "integral"))
         raise TypeError(
             f"pred has dtype {pred.dtype}; expected a floating dtype of at most 64 bits; "
-            "convert pred to float32, and do not take its argmax"
+            f"convert pred to float32{', and do not take its argmax' if argmax else ''}"
         )
 
 
@@ -166,8 +169,7 @@ def _class_axis(term: Term, shape: tuple[int, ...]) -> int | None:
         if not shape:
             raise ValueError('pred has shape (); mode "binary" expects (N, *S); add a batch axis')
         return None
-    axis = term.class_axis
-    axis = axis + len(shape) if axis < 0 else axis
+    axis = place(term.class_axis, len(shape))
     if not 1 <= axis < len(shape):
         raise ValueError(
             f'pred has shape {shape} and class_axis is {term.class_axis}; mode "{term.mode}" '
@@ -181,22 +183,13 @@ def _class_axis(term: Term, shape: tuple[int, ...]) -> int | None:
     return axis
 
 
-def _without(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
-    return shape if axis is None else shape[:axis] + shape[axis + 1 :]
-
-
-def _singleton(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
-    return (*shape[:axis], 1, *shape[axis + 1 :])
-
-
 def _binary_shapes(term: Term, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     """The shapes that hold the entries of a binary `pred`, with or without a class axis."""
     shapes = [shape]
-    axis = term.class_axis
-    at = axis + len(shape) if axis < 0 else axis
+    at = place(term.class_axis, len(shape))
     if 1 <= at < len(shape) and shape[at] == 1:
-        shapes.append(shape[:at] + shape[at + 1 :])
-    longer = axis + len(shape) + 1 if axis < 0 else axis
+        shapes.append(without(shape, at))
+    longer = place(term.class_axis, len(shape) + 1)
     if 1 <= longer <= len(shape):
         shapes.append((*shape[:longer], 1, *shape[longer:]))
     return shapes
@@ -207,26 +200,21 @@ def _target_is_labels(
 ) -> bool:
     """Whether `target` holds class labels rather than one number per class."""
     if axis is None:
-        if target in (expected := _binary_shapes(term, shape)):
+        expected = _binary_shapes(term, shape)
+        if among(target, expected):
             return False
-        hint = 'mode="multiclass" takes one channel per class; ' if len(shape) > 1 else ""
     else:
-        if target == shape:
+        if among(target, [shape]):
             return False
-        expected = [_without(shape, axis), _singleton(shape, axis), shape]
-        if target in expected:
+        expected = [without(shape, axis), singleton(shape, axis), shape]
+        if among(target, expected):
             # of a single class, a label says whether it is there
             return term.mode == "multiclass" or shape[axis] > 1
-        others = [a for a in range(1, len(shape)) if _without(shape, a) == target]
-        hint = "check class_axis; "
-        if others:
-            hint = f"pass class_axis={others[-1]} if the classes are there; "
-        elif target == shape[1:]:
-            hint = "pass pred[None] and target[None] if they are one sample; "
     raise ValueError(
         f'target has shape {target} and pred {shape}; mode "{term.mode}" with '
         f"class_axis={term.class_axis} expects target of shape "
-        f"{' or '.join(map(str, expected))}; {hint}nothing is broadcast"
+        f"{' or '.join(map(str, expected))}; {repair(term, shape, target, axis)}; "
+        "nothing is broadcast"
     )
 
 
@@ -252,10 +240,12 @@ def _check_weight(
     if axis is None:
         expected = _binary_shapes(term, shape)
     else:
-        expected = [_without(shape, axis), _singleton(shape, axis), shape]
-    if weight.shape not in expected:
+        expected = [without(shape, axis), singleton(shape, axis), shape]
+    if not among(weight.shape, expected):
+        hint = "numbers per class are class_weights of the loss"
+        if weight.shape == shape[:1]:
+            hint = "spread numbers per sample over their pixels"
         raise ValueError(
             f"weight has shape {weight.shape} and pred {shape}; expected weight of shape "
-            f"{' or '.join(map(str, expected))}; numbers per class are class_weights of the loss; "
-            "nothing is broadcast"
+            f"{' or '.join(map(str, expected))}; {hint}; nothing is broadcast"
         )

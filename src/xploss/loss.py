@@ -248,9 +248,11 @@ class Term(Loss):
         elif self.mode == "binary":
             counted = 1
         if counted is not None and len(values) != counted:
+            pair = self.mode == "binary" and len(values) == 2
+            hint = "; of two weights, pass pos_weight=w[1] / w[0] to CrossEntropyLoss"
             raise ValueError(
                 f"{name} has {len(values)} numbers for {counted} counted classes; "
-                "expected one number per counted class"
+                f"expected one number per counted class{hint if pair else ''}"
             )
 
     absent_default: ClassVar[str] = '"keep"'

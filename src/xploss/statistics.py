@@ -71,8 +71,17 @@ class Statistics:
     __radd__ = __add__
 
     def map(self, function: Callable[[Array], Array]) -> Statistics:
-        """These statistics with `function` applied to each array, such as an all-reduce."""
-        return self._with(map(function, self.arrays))
+        """These statistics with `function` applied to each array, such as JAX's ``psum``.
+
+        What changes arrays in place, such as torch's ``all_reduce``, is for those of `arrays`.
+        """
+        found = [function(array) for array in self.arrays]
+        if any(array is None for array in found):
+            raise TypeError(
+                "function returned None; expected an array; if it changes its argument in place, "
+                "apply it to each of statistics.arrays"
+            )
+        return self._with(found)
 
     def _with(self, arrays: Iterable[Array]) -> Statistics:
         """These statistics with other arrays in the place of theirs."""

@@ -121,8 +121,15 @@ def _check_labels(backend: Backend, term: Term, laid: Laid) -> None:
     if label is not None:
         raise ValueError(
             f"target has label {label:.0f}, outside 0..{last} of the {last + 1} classes of pred; "
-            f"pass ignore_index={label:.0f} if it marks pixels to leave out"
+            f"{_excuse(term, label, 'pixels', last == 1)}"
         )
+
+
+def _excuse(term: Term, label: float, what: str, mask: bool) -> str:
+    """What a label outside of the classes may mean, and how to say so to the loss."""
+    threshold = "pass target > 0 if it is a mask of 0 and 255, or " if mask and label == 255 else ""
+    kind = type(term).__name__
+    return f"{threshold}pass ignore_index={label:.0f} to {kind} if it marks {what} to leave out"
 
 
 def _check_dense(backend: Backend, term: Term, laid: Laid) -> None:
@@ -131,8 +138,7 @@ def _check_dense(backend: Backend, term: Term, laid: Laid) -> None:
         if value != value // 1 or term.mode == "multiclass":
             hint = "pass class labels as (N, *S), or dense targets as shares of the classes"
         else:
-            mask = "pass target > 0 if it is a mask of 0 and 255, or " if value == 255 else ""
-            hint = f"{mask}pass ignore_index={value:.0f} if it marks entries to leave out"
+            hint = _excuse(term, value, "entries", mask=True)
         raise ValueError(f"target has value {value:g}, outside [0, 1] of a dense target; {hint}")
     if term.hard_targets and backend.isdtype(laid.target, "real floating"):
         bad = (laid.target != 0.0) & (laid.target != 1.0)

@@ -26,6 +26,9 @@ _RUN = 1 << 8
 """Pixels whose sum is taken in float32; those of runs are added in float64."""
 _ONES = np.ones(_RUN, np.float32)
 
+_FOREIGN = 2
+"""What `isbuiltin` says of a dtype that another package has registered, such as bfloat16."""
+
 _quiet = np.errstate(under="ignore")
 _is_kind = lru_cache(maxsize=256)(np.isdtype)
 
@@ -52,6 +55,11 @@ class NumpyBackend(FlatBackend):
         return bool(_is_kind(x.dtype, kind))
 
     def refuse_kind(self, name: str, x: Array) -> None:
+        if x.dtype.isbuiltin == _FOREIGN:
+            raise TypeError(
+                f"{name} has dtype {x.dtype}, which is not NumPy's own; expected one of those; "
+                f"convert {name}, for example to float32"
+            )
         if type(x) is np.ndarray:
             return
         if isinstance(x, np.ma.MaskedArray):

@@ -73,14 +73,16 @@ def class_weights(
     TypeError
         If `targets` holds anything but arrays of labels.
     ValueError
-        If a label or an option is out of range, or there is no label to count.
+        If a label or an option is out of range, a target is one-hot, or there is no label to
+        count.
     ImportError
         If `progress` is set and tqdm is not installed.
 
     Notes
     -----
     The result is made of Python numbers: call it before training, not under a compiler. Median is
-    the only scheme that depends on how pixels are divided into samples.
+    the only scheme that depends on how pixels are divided into samples. Mode ``"binary"`` counts
+    one class: of the weights of two, give cross-entropy ``pos_weight=w[1] / w[0]``.
 
     References
     ----------
@@ -195,6 +197,11 @@ def _labels(
     if array.ndim == 0:
         raise ValueError(f"{name} has no axes; expected labels of shape (N, *S)")
     xp = backend.xp
+    if _is_one_hot(backend, array, num_classes):
+        raise ValueError(
+            f"{name} has shape {tuple(array.shape)} and is one-hot over its axis 1; expected "
+            f"labels of shape (N, *S); {hint}"
+        )
     shape = (array.shape[0], math.prod(array.shape[1:]))
     labels = xp.reshape(xp.astype(array, xp.arange(1).dtype), shape)
     if 0 in shape:
@@ -211,6 +218,17 @@ def _labels(
                 f"{num_classes}; pass ignore_index={label} if it marks pixels to leave out"
             )
     return backend, labels
+
+
+def _is_one_hot(backend: Backend, array: Array, num_classes: int) -> bool:
+    """Whether the classes have an axis of their own, with a single 1 per pixel."""
+    if array.ndim < 3 or array.shape[1] != num_classes or 0 in tuple(array.shape):
+        return False
+    xp = backend.xp
+    one = backend.equals(array, 1)
+    if not bool(xp.all(one | backend.equals(array, 0))):
+        return False
+    return bool(xp.all(xp.sum(xp.astype(one, xp.int32), axis=1, dtype=xp.int32) == 1))
 
 
 def _counts(backend: Backend, labels: Array, num_classes: int) -> Array:
