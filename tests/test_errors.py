@@ -183,6 +183,19 @@ def test_labels_out_of_range_beside_one_that_is_ignored(
         refuses(xp, ValueError, message, loss, Z.astype(np.float32), labels)
 
 
+def test_more_classes_than_the_labels_can_name(xp: Library) -> None:
+    """int8 labels of 150 classes, also where an ignored label makes all of them be looked at."""
+    x, labels = np.random.default_rng(0).normal(size=(1, 150, 30)), np.arange(30, dtype=np.int8)
+    labels[3] = -1
+    loss = DiceLoss("multiclass", ignore_index=-1)
+    with xploss.checks("always"):
+        found = loss(xp.asarray(x), xp.asarray(labels[None]))
+        expected = loss(xp.asarray(x), xp.asarray(labels[None].astype(np.int64)))
+        assert float(found) == float(expected)
+        labels[4] = -2
+        refuses(xp, ValueError, "label -2, outside", loss, x, labels[None])
+
+
 def test_an_ignored_label_that_no_integer_can_hold(xp: Library) -> None:
     expected = xp.to_numpy(CrossEntropyLoss("multiclass")(xp.asarray(Z), xp.asarray(T)))
     for ignore in (2**63, 2**200, 10**400):

@@ -1,5 +1,8 @@
 """JAX: transformations, with and without 64 bits, tracers, compilations."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -50,6 +53,21 @@ def test_without_64_bits(x32: ModuleType, loss: Loss) -> None:
     close(gradient, slopes, rtol=2e-5, atol=1e-6)
     auto = x32.grad(lambda z: x32.numpy.sum(loss(z, t, weight=w)))(x)
     close(auto, gradient, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("loss", [CrossEntropyLoss("multiclass"), FEW[-1]], ids=repr)
+def test_a_scale_saves_small_slopes_of_half_precision(x32: ModuleType, loss: Loss) -> None:
+    """Slopes of single pixels underflow in float16 unless the loss is scaled up."""
+    rng, scale = np.random.default_rng(0), 2.0**16
+    x = x32.numpy.asarray(rng.normal(size=(1, 2, 512, 512)), "float16")
+    t = x32.numpy.asarray(rng.integers(0, 2, size=(1, 512, 512)))
+
+    def scaled(z: Any) -> Any:
+        return scale * loss(z, t)
+
+    found = np.asarray(x32.jit(x32.grad(scaled))(x), np.float64)
+    expected = np.asarray(x32.grad(scaled)(x.astype("float32")), np.float64)
+    assert np.linalg.norm(found - expected) < 1e-3 * np.linalg.norm(expected)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
@@ -347,6 +365,32 @@ def test_arrays_spread_over_an_explicit_mesh(jax: ModuleType, loss: Loss) -> Non
             close(found, gradient)
             assert jax.typeof(found).sharding.spec[0] == "d"
         close(loss.from_statistics(loss.statistics(z, labels)), value)
+
+
+SPREAD = """
+import jax, numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+from xploss import CrossEntropyLoss, DiceLoss
+loss = DiceLoss("multiclass") + CrossEntropyLoss("multiclass")
+rng = np.random.default_rng(0)
+x, t = rng.normal(size=(4, 3, 5, 6)).astype(np.float32), rng.integers(0, 3, (4, 5, 6))
+expected, slopes = loss.value_and_grad(x, t)
+for kind in (AxisType.Auto, AxisType.Explicit):
+    mesh = jax.make_mesh((2,), ("d",), axis_types=(kind,))
+    z = jax.device_put(x, NamedSharding(mesh, P("d")))
+    for spec in (P("d"), P("d", None, None), P()):
+        labels = jax.device_put(t, NamedSharding(mesh, spec))
+        found, gradient = loss.value_and_grad(z, labels)
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+        np.testing.assert_allclose(gradient, slopes, rtol=1e-4, atol=1e-8)
+        np.testing.assert_allclose(jax.jit(loss)(z, labels), expected, rtol=1e-6)
+        assert gradient.sharding.is_equivalent_to(z.sharding, 4), gradient.sharding
+"""
+
+
+def test_arrays_spread_over_two_devices(jax: ModuleType) -> None:
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    subprocess.run([sys.executable, "-c", SPREAD], check=True, env={**os.environ, **flags})
 
 
 def test_within_a_scan_and_a_checkpoint(jax: ModuleType) -> None:

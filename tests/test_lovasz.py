@@ -465,6 +465,17 @@ def test_all_of_many_classes_are_scored(xp: Library) -> None:
     np.testing.assert_allclose(found, exact, atol=1e-4)
 
 
+def test_a_large_batch_of_small_images_is_not_sorted_as_one(xp: Library) -> None:
+    """What is sorted is one tile, which would be the whole batch."""
+    loss = LovaszLoss("binary", per_image=True)
+    backend = backend_of(xp.asarray(np.zeros(1)))
+    for samples, method in ((64, "sort"), (65, "histogram")):
+        x = xp.asarray(np.zeros((samples, 1 << 14), np.float32))
+        ((_, term),) = plan.plan(backend, loss, x, x, None, adding=False).terms
+        assert isinstance(term, LovaszLoss)
+        assert term.method == method
+
+
 def test_sorting_has_no_statistics(xp: Library) -> None:
     loss = LovaszLoss("binary", method="sort")
     pred, target = image("binary", 10)

@@ -386,6 +386,19 @@ def test_errors_say_what_came_and_what_was_expected(
         call()
 
 
+@pytest.mark.parametrize("ignore", [2**40, 2**64 - 1])
+def test_an_ignored_label_beyond_the_index_dtype(xp: Library, ignore: int) -> None:
+    labels = xp.asarray(IMAGE.astype(np.uint8))
+    assert class_weights(labels, 3, ignore_index=ignore) == class_weights(labels, 3)
+
+
+def test_the_largest_label_of_64_bits_is_ignored() -> None:
+    labels = np.asarray([[0, 1, 2**64 - 1, 0]], np.uint64)
+    assert class_weights(labels, 2, ignore_index=2**64 - 1) == class_weights(
+        np.asarray([[0, 1, 0]]), 2
+    )
+
+
 def test_importing_the_maps_imports_neither_scipy_nor_tqdm() -> None:
     found = "{'scipy', 'tqdm', 'torch', 'jax'} & set(sys.modules)"
     program = f"import sys, xploss.maps; sys.exit(str({found}) if {found} else 0)"

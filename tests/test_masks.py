@@ -5,7 +5,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xploss import CrossEntropyLoss, DiceLoss, FBetaLoss, FocalLoss, JaccardLoss, Loss, TverskyLoss
+from xploss import (
+    CrossEntropyLoss,
+    DiceLoss,
+    FBetaLoss,
+    FocalLoss,
+    JaccardLoss,
+    Loss,
+    TverskyLoss,
+    plan,
+)
+from xploss.adapters import backend_of
+from xploss.backend import Backend
 
 from .libraries import Library
 
@@ -35,6 +46,36 @@ def pictures(mode: str, garbage: float) -> tuple[np.ndarray, np.ndarray, np.ndar
     gone = RNG.random((3, 8)) < 0.4
     pred[gone if mode == "binary" else np.broadcast_to(gone[:, None], shape)] = garbage
     return pred, labels, gone
+
+
+@pytest.mark.parametrize("weighed", [False, True])
+def test_few_classes_by_masks_or_by_look_ups(
+    xp: Library, weighed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backend decides by the number of classes; none of its own arithmetic needs the other."""
+    rng = np.random.default_rng(5)
+    x, labels = rng.normal(size=(2, 3, 8)), rng.integers(0, 3, (2, 8))
+    labels[0, :3] = IGNORED
+    extra = {"weight": xp.asarray(rng.random(labels.shape))} if weighed else {}
+    backend_of(xp.asarray(x))  # imports its class
+    kinds: list[Any] = [Backend]
+    for kind in kinds:
+        kinds.extend(kind.__subclasses__())
+    found: list[Any] = []
+    for few in (0, 3):
+        for kind in kinds:
+            monkeypatch.setattr(kind, "few_classes", few)
+            monkeypatch.setattr(kind, "prefers_masks", lambda *_, few=few: few > 0)
+        plan._kept.cache_clear()
+        found += [
+            loss.value_and_grad(xp.asarray(x), xp.asarray(labels), **extra)
+            for loss in losses("multiclass", ignore_index=IGNORED)
+        ]
+    plan._kept.cache_clear()
+    half = len(found) // 2
+    for one, other in zip(found[:half], found[half:], strict=True):
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_allclose(xp.to_numpy(a), xp.to_numpy(b), rtol=1e-12, atol=1e-16)
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)

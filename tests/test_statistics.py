@@ -159,6 +159,23 @@ def test_statistics_of_other_classes_do_not_add(xp: Library) -> None:
         loss.statistics(x, t) + two
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        DiceLoss("binary") + CrossEntropyLoss("multilabel"),
+        DiceLoss("multilabel", per_image=True) + DiceLoss("multilabel", class_axis=-1),
+    ],
+    ids=repr,
+)
+def test_terms_may_read_the_arrays_in_different_ways(xp: Library, loss: Loss) -> None:
+    rng = np.random.default_rng(2)
+    x = xp.asarray(rng.normal(size=(2, 3, 4, 5)))
+    t = xp.asarray((rng.random((2, 3, 4, 5)) < 0.4).astype(np.int64))
+    own = loss.value_and_grad(x, t, statistics=loss.statistics(x, t))
+    for found, expected in zip(own, loss.value_and_grad(x, t), strict=True):
+        np.testing.assert_allclose(xp.to_numpy(found), xp.to_numpy(expected), rtol=1e-12)
+
+
 def test_a_map_of_pixels_has_no_statistics(xp: Library) -> None:
     x, t, _ = arrays(xp, FEW[0])
     loss = CrossEntropyLoss("multiclass", reduction="none")
@@ -184,6 +201,16 @@ value, gradient = loss.value_and_grad(x[mine], t[mine], statistics=statistics)
 expected, whole = loss.value_and_grad(x, t)
 torch.testing.assert_close(value, expected, rtol=1e-13, atol=0)
 torch.testing.assert_close(gradient, whole[mine], rtol=1e-12, atol=1e-17)
+layer = torch.nn.Linear(5, 5).double()
+alone = torch.autograd.grad(loss(layer(x), t), layer.weight)[0]
+spread = torch.nn.parallel.DistributedDataParallel(layer)
+logits = spread(x[mine])
+statistics = loss.statistics(logits.detach(), t[mine])
+for array in statistics.arrays:
+    dist.all_reduce(array)
+_, gradient = loss.value_and_grad(logits.detach(), t[mine], statistics=statistics)
+logits.backward(gradient * dist.get_world_size())
+torch.testing.assert_close(layer.weight.grad, alone, rtol=1e-11, atol=1e-15)
 dist.destroy_process_group()
 """
 

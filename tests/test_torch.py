@@ -430,6 +430,34 @@ def test_what_autograd_saves_is_not_held_beside(torch: Any) -> None:
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("size", [8, 300], ids=["small", "one tile"])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        DiceLoss("multiclass"),
+        DiceLoss("multiclass") + CrossEntropyLoss("multiclass"),
+        LovaszLoss("multiclass", method="sort"),
+    ],
+    ids=repr,
+)
+def test_a_value_holds_no_arrays_once_its_gradient_is_known(
+    torch: Any, loss: Loss, size: int
+) -> None:
+    """As values are collected for a mean at the end of an epoch."""
+    x = torch.randn(1, 4, size, size, requires_grad=True)
+    t = torch.randint(0, 4, (1, size, size))
+    value = loss(x, t)
+    (first,) = torch.autograd.grad(value, x, retain_graph=True)
+    problem = value.grad_fn.state.problem
+    assert problem.pred is None
+    for walk in problem.walks:
+        assert walk.laid.pred is None
+        assert walk._kept is None
+        assert not walk.memory.whole
+    (second,) = torch.autograd.grad(value, x)
+    torch.testing.assert_close(first, second, rtol=1e-5, atol=1e-9)
+
+
 def test_second_order_of_a_histogram_is_finite(torch: Any) -> None:
     """Also where the hinge error is 0, at which a square root has no derivative."""
     x = torch.linspace(-2, 2, 130 * 130).round(decimals=1).reshape(1, 130, 130).requires_grad_()

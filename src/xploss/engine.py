@@ -12,7 +12,7 @@ from .walk import Measured, Walk
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ._xp import Array
+    from ._xp import Array, Dtype
     from .backend import Backend
     from .loss import Loss
 
@@ -42,13 +42,18 @@ class Problem:
         for walk in self.walks:
             walk.laid.hold(pred, target, weight)
 
-    def let_go(self) -> None:
-        """Forget the arrays of the call, unless they are `small`, but what was found of them."""
-        if self.small:
+    def let_go(self, done: bool = False) -> None:
+        """Forget the arrays of the call, but what was found of them.
+
+        Until a gradient is `done`, what is `small` is kept for it.
+        """
+        if self.small and not done:
             return
         self.pred = None
         for walk in self.walks:
             walk.let_go()
+            if done:
+                walk.memory.whole.clear()
 
     def hold(self, pred: Array, target: Array, weight: Array | None) -> None:
         """Take the same arrays again, if they were let go."""
@@ -71,21 +76,25 @@ class Problem:
 
     def check_statistics(self, statistics: Sequence[Measured]) -> None:
         """Raise unless `statistics` fit the samples and classes of the call."""
-        samples, classes, _ = self.walks[0].part.layout.sizes
-        for (_, term), part in zip(self.terms, statistics, strict=True):
-            expected = (samples if term.per_sample else 1, classes)
-            for array in part:
-                if not self.backend.owns(array):
-                    raise TypeError(
-                        f"statistics hold a {type(array).__name__} and pred is a "
-                        f"{type(self.pred).__name__}; expected arrays of one library"
-                    )
-                if tuple(array.shape[:2]) != expected:
-                    raise ValueError(
-                        f"statistics are of {array.shape[0]} samples and {array.shape[1]} classes "
-                        f"and pred asks for {expected[0]} and {expected[1]}; expected those of "
-                        "the whole that pred is a part of, with per_image=True of the same samples"
-                    )
+        for walk in self.walks:
+            samples, classes, _ = walk.part.layout.sizes
+            for index, _, term in walk.part.terms:
+                expected = (samples if term.per_sample else 1, classes)
+                for array in statistics[index]:
+                    self._check_statistic(array, expected)
+
+    def _check_statistic(self, array: Array, expected: tuple[int, int]) -> None:
+        if not self.backend.owns(array):
+            raise TypeError(
+                f"statistics hold a {type(array).__name__} and pred is a "
+                f"{type(self.pred).__name__}; expected arrays of one library"
+            )
+        if tuple(array.shape[:2]) != expected:
+            raise ValueError(
+                f"statistics are of {array.shape[0]} samples and {array.shape[1]} classes "
+                f"and pred asks for {expected[0]} and {expected[1]}; expected those of "
+                "the whole that pred is a part of, with per_image=True of the same samples"
+            )
 
     def measure(self, ahead: bool = False) -> list[Measured]:
         """The statistics of each term, in their order; `ahead` of a gradient to be asked for."""
@@ -112,15 +121,20 @@ class Problem:
                     parts[index] = walk.maps(position, slopes[index])
         return b.scored(add_values(self.loss, parts), self.pred, self.dtype), slopes
 
-    def gradient(self, slopes: Sequence[tuple[Array, ...]], cotangent: Array | None) -> Array:
-        """The gradient of Σ cotangent·value by `pred`."""
+    def gradient(
+        self,
+        slopes: Sequence[tuple[Array, ...]],
+        cotangent: Array | None,
+        dtype: Dtype | None = None,
+    ) -> Array:
+        """The gradient of Σ cotangent·value by `pred`, in its dtype or a wider one."""
         b, total = self.backend, None
         for walk in self.walks:
             own, maps = [], []
             for index, _, term in walk.part.terms:
                 own.append(scale_slopes(b, term, slopes[index], cotangent))
                 maps.append(walk.lay_cotangent(term, cotangent) if term.maps else None)
-            part = inputs.restore(b, walk.pull(own, maps), walk.part.layout)
+            part = inputs.restore(b, walk.pull(own, maps, dtype), walk.part.layout)
             total = part if total is None else total + part
         return total
 

@@ -130,7 +130,6 @@ def planes(backend: Backend, x: Array, axis: int | None, ndim: int | None = None
 
 def check_arrays(backend: Backend, pred: Array, target: Array, weight: Array | None) -> None:
     """Check that the arrays of a call are of one library and device, and ask for no gradient."""
-    device = backend.device(pred)
     backend.refuse_kind("pred", pred)
     kind = backend.array or _type(pred)
     for name, x in (("target", target), ("weight", weight)):
@@ -141,7 +140,8 @@ def check_arrays(backend: Backend, pred: Array, target: Array, weight: Array | N
                 f"{name} is a {_type(x)} and pred a {kind}; expected arrays of one library; "
                 f"convert {name} to a {kind}"
             )
-        if None not in (device, backend.device(x)) and backend.device(x) != device:
+        if backend.apart(pred, x):
+            device = backend.device(pred)
             raise ValueError(
                 f"{name} is on device {backend.device(x)} and pred on {device}; expected one "
                 f"device; move {name} to {device}"

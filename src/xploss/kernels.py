@@ -170,11 +170,11 @@ class Kernels(Histograms):
     ) -> Array:
         """slope·p·(1 − p) of the sigmoid p, to full precision on both sides; None is 1.
 
-        `kept` is what `sigmoid` gives, if it is known. The result may be in `place`, which may
+        `kept` is what `sigmoid` gives beside the sigmoid. The result may be in `place`, which may
         be `kept`, or where the slope was.
         """
-        e = self.xp.exp(self.xp.where(z > 0, -z, z)) if kept is None else kept
-        pulled = e / ((1 + e) * (1 + e))
+        assert kept is not None
+        pulled = kept / ((1 + kept) * (1 + kept))
         return pulled if slope is None else slope * pulled
 
     def complement(self, x: Array) -> Array:

@@ -39,6 +39,11 @@ class Library:
     def device(self, x: Array) -> Device:
         return _xp.device(x)
 
+    def apart(self, x: Array, y: Array) -> bool:
+        """Whether two arrays are known to be on different devices."""
+        places = self.device(x), self.device(y)
+        return None not in places and places[0] != places[1]
+
     def concrete(self, x: Array) -> bool:
         """Whether `x` has values that Python can look at (not under a trace)."""
         return True
@@ -68,10 +73,6 @@ class Library:
     def extent(self, x: Array) -> tuple[float, float]:
         """The smallest and the largest value."""
         return float(self.xp.min(x)), float(self.xp.max(x))
-
-    def largest(self, x: Array) -> float:
-        """The largest value; NaN if any is."""
-        return float(self.xp.max(x))
 
     def cast(self, x: Array, dtype: Dtype) -> Array:
         """`x` in a dtype; itself if it has it."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from . import inputs
 from .inputs import Facts
 from .lazy import lazy
+from .tiles import KEPT
 
 if TYPE_CHECKING:
     from ._xp import Array, Dtype
@@ -210,7 +211,9 @@ def _made(
         part = parts[key]
         inputs.check_term(term, part.layout)
         samples, _, pixels = part.layout.sizes
-        used = term if adding else term.for_size(pixels * (1 if term.per_sample else samples))
+        used = term
+        if not adding and part.size <= KEPT:
+            used = term.for_size(pixels * (1 if term.per_sample else samples))
         part.terms.append((index, factor, used))
         terms.append((factor, used))
     return Plan(list(parts.values()), terms, backend.compute_dtype(pred.dtype))

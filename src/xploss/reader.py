@@ -266,20 +266,14 @@ class Reader:
 
     def _is_hard(self, dense: Array) -> bool:
         """Whether every target of a tile is 0 or 1; if not, it is looked whether it is in range."""
-        if self.part.masked and self.looking and not self.memory.trusted:
+        part = self.part
+        hard = not part.float_target or self.memory.hard or self.backend.is_hard(dense)
+        self._soft = self._soft or not hard
+        if (part.masked or not hard) and self.looking and not self.memory.trusted:
             low, high = self.backend.extent(dense)
             if not (low >= 0 and high <= 1):
                 self.check()
-        if not self.part.float_target or self.memory.hard:
-            return True
-        if self.backend.is_hard(dense):
-            return True
-        self._soft = True
-        if self.looking and not self.memory.trusted:
-            low, high = self.backend.extent(dense)
-            if not (low >= 0 and high <= 1):
-                self.check()
-        return False
+        return hard
 
     def check(self) -> None:
         """Raise for a value without a meaning."""

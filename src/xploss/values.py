@@ -104,6 +104,9 @@ def _offence(
     if smallest >= low and largest <= high:
         return None
     xp = backend.xp
+    if backend.isdtype(x, "integral"):
+        # of a limit beyond the dtype, some libraries take the last bits
+        high = min(high, xp.iinfo(x.dtype).max)
     bad = ~((x >= low) & (x <= high))
     out = left_out(backend, laid.target, laid.weight, term.ignore_index)
     if out is not None:

@@ -16,7 +16,7 @@ from .tiles import KEPT, Block, Grid
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ._xp import Array
+    from ._xp import Array, Dtype
     from .activations import Activation
     from .loss import Term
     from .reading import Reading
@@ -238,8 +238,16 @@ class Walk(Reader):
         zero = xp.zeros_like(planes[:, :1, :])
         return xp.concat([given.get(c, zero) for c in range(classes)], axis=1)
 
-    def pull(self, slopes: Sequence[tuple[Array, ...]], maps: Sequence[Array | None]) -> Array:
-        """The gradient, (N, C, n); `maps` holds cotangents per pixel, of pointwise terms."""
+    def pull(
+        self,
+        slopes: Sequence[tuple[Array, ...]],
+        maps: Sequence[Array | None],
+        dtype: Dtype | None = None,
+    ) -> Array:
+        """The gradient, (N, C, n); `maps` holds cotangents per pixel, of pointwise terms.
+
+        It is in the dtype of `pred` if none is given.
+        """
         b, pred, memory = self.backend, self.laid.pred, self.memory
         # what is held is used up: another gradient of the same call computes it anew
         room, memory.room = memory.room, None
@@ -266,7 +274,8 @@ class Walk(Reader):
             cots = [None if cot is None else b.cut(cot, block) for cot in maps]
             return self._pulled(activation, readings, own, place, cots)
 
-        out = b.fill(self._outward, pulled, pred.dtype, lambda: b.empty_like(pred), room)
+        kind = pred.dtype if dtype is None else dtype
+        out = b.fill(self._outward, pulled, kind, lambda: b.cast(b.empty_like(pred), kind), room)
         self.conclude()
         return out
 

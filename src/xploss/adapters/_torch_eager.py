@@ -157,7 +157,8 @@ class EagerBackend(EagerKernels):
             problem.hold(pred, target, weight)
             return problem.gradient(state.slopes, cotangent)
         finally:
-            problem.let_go()
+            # the value may live on
+            problem.let_go(done=True)
 
 
 def _work_alone() -> None:

@@ -109,9 +109,6 @@ class TorchBackend(Backend):
         low, high = torch.aminmax(x)
         return float(low), float(high)
 
-    def largest(self, x: Array) -> float:
-        return float(torch.amax(x))
-
     def cut(self, x: Array, block: Block) -> Array:
         return x
 

@@ -274,7 +274,7 @@ class EagerKernels(EagerLookUps):
         # the factor that exp2() needs, with the sign in one step
         odds = self.chosen(x, truth, -LOG2_E, LOG2_E, room)
         assert odds is not None
-        most, limit = self.largest(odds.exp2_()), self.largest_odds(odds)
+        most, limit = float(torch.amax(odds.exp2_())), self.largest_odds(odds)
         if most < limit:
             return odds, most
         return odds.clamp_(max=limit), limit

@@ -66,7 +66,10 @@ class SmallBackend(EagerBackend):
     def gradient(
         self, state: State, cotangent: Array, pred: Array, target: Array, weight: Array | None
     ) -> Array:
-        return _tensor(state.problem.gradient(state.slopes, _own(cotangent))).to(pred.dtype)
+        arrays = (None, None, None)
+        if state.problem.pred is None:
+            arrays = tuple(map(_own, (pred, target, weight)))
+        return _tensor(super().gradient(state, _own(cotangent), *arrays)).to(pred.dtype)
 
 
 def is_small(*arrays: Any) -> bool:

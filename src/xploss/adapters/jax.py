@@ -46,6 +46,10 @@ class JaxBackend(Backend):
         """The device of a concrete array; a traced one is where it is put later."""
         return x.device if self.concrete(x) else None
 
+    def apart(self, x: Array, y: Array) -> bool:
+        # arrays on several devices may be divided among them in different ways
+        return self.concrete(x) and self.concrete(y) and bool(x.devices() != y.devices())
+
     def accumulator(self, dtype: Dtype, device: Device) -> Dtype:
         return jnp.float64 if jax.config.jax_enable_x64 else jnp.float32
 
@@ -326,8 +330,7 @@ def _by_size(grid: Grid) -> Iterator[tuple[tuple[int, int], list[tuple[int, int]
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _value(loss: Loss, pred: Array, target: Array, weight: Array | None) -> Array:
-    problem = Problem(BACKEND, loss, pred, target, weight)
-    return problem.score(problem.measure())[0]
+    return Backend.value(BACKEND, loss, pred, target, weight)
 
 
 @partial(_value.defjvp, symbolic_zeros=True)
@@ -343,7 +346,9 @@ def _value_jvp(loss: Loss, primals: Any, tangents: Any) -> tuple[Array, Array]:
     problem = Problem(BACKEND, loss, pred, target, weight)
     value, slopes = problem.score(problem.measure())
     if value.ndim == 0:
-        gradient = problem.gradient(slopes, None).astype(value.dtype)
+        # a scale of the loss comes after, and float16 would have lost what it is to save
+        wide = value.dtype if pred.dtype == jnp.float16 else None
+        gradient = problem.gradient(slopes, None, wide).astype(value.dtype)
         return value, jnp.sum(gradient * tangents[0].astype(value.dtype))
     pull = jax.linear_transpose(lambda cot: problem.gradient(slopes, cot), value)
     return value, pull(tangents[0])[0]
@@ -357,23 +362,8 @@ _jitted_value = jax.jit(_value, static_argnums=0)
 
 
 @partial(jax.jit, static_argnums=0)
-def _value_and_grad(
-    loss: Loss,
-    pred: Array,
-    target: Array,
-    weight: Array | None,
-    cotangent: Array | None,
-    statistics: Sequence[Measured] | None,
-) -> tuple[Array, Array]:
-    adding = statistics is not None
-    problem = Problem(BACKEND, loss, pred, target, weight, adding=adding)
-    if statistics is None:
-        statistics = problem.measure()
-    else:
-        problem.check_statistics(statistics)
-    value, slopes = problem.score(statistics)
-    check_cotangent(BACKEND, value, cotangent)
-    return value, problem.gradient(slopes, cotangent)
+def _value_and_grad(loss: Loss, *arguments: Any) -> tuple[Array, Array]:
+    return Backend.value_and_grad(BACKEND, loss, *arguments)
 
 
 @partial(jax.jit, static_argnums=0)

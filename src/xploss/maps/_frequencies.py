@@ -208,7 +208,7 @@ def _labels(
         return backend, labels
     counted = labels
     if ignore_index is not None:
-        ignored = labels == ignore_index
+        ignored = xp.reshape(backend.equals(array, ignore_index), shape)
         labels = xp.where(ignored, num_classes, labels)
         counted = xp.where(ignored, 0, labels)
     for label in (int(xp.min(counted)), int(xp.max(counted))):
