@@ -367,6 +367,25 @@ def test_arrays_spread_over_an_explicit_mesh(jax: ModuleType, loss: Loss) -> Non
         close(loss.from_statistics(loss.statistics(z, labels)), value)
 
 
+@pytest.mark.parametrize("gamma", [0.5, 1.5, 2.0])
+@pytest.mark.parametrize("mode", ["binary", "multiclass"])
+def test_second_order_of_saturated_pixels(x32: ModuleType, mode: Any, gamma: float) -> None:
+    jnp, loss = x32.numpy, FocalLoss(mode, gamma=gamma, reduction="sum")
+    margins = np.asarray([-1e4, -110, -68, -50, -44, 44, 50, 68, 110, 1e4], np.float32)
+    zero = np.zeros_like(margins)
+    z = margins[None] if mode == "binary" else np.stack((zero, margins, margins / 2))[None]
+    found = x32.hessian(loss)(jnp.asarray(z), jnp.zeros((1, len(margins)), "int32"))
+    assert np.isfinite(np.asarray(found)).all()
+    assert np.abs(np.asarray(found)).max() < 50
+
+
+def test_second_order_of_a_wrong_pixel_keeps_its_digits(x32: ModuleType) -> None:
+    """p·(1 − p) at a logit of 20, where p in float32 is 1."""
+    z, t = x32.numpy.full((1, 1), 20.0), x32.numpy.zeros((1, 1), "int32")
+    found = x32.hessian(CrossEntropyLoss("binary"))(z, t)
+    assert float(found.ravel()[0]) == pytest.approx(2.0611536e-09, rel=1e-5)
+
+
 SPREAD = """
 import jax, numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xploss import CrossEntropyLoss, FocalLoss, Loss
+from xploss import CrossEntropyLoss, FocalLoss, Loss, plan
+from xploss.adapters import backend_of
 
 from . import exact
 from .exact import mp
@@ -376,3 +377,22 @@ def test_a_loss_of_p_of_the_truth_alone(xp: Library) -> None:
     assert float(value) == pytest.approx(miss.mean())
     expected = np.where(t, -1, 1) * miss * (1 - miss) / miss.size
     np.testing.assert_allclose(xp.to_numpy(gradient), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [CrossEntropyLoss, FocalLoss])
+@pytest.mark.parametrize("options", [{"classes": (0, 1)}, {"class_weights": (1, 2, 0)}], ids=str)
+def test_a_mean_over_no_target_of_a_counted_class_is_0(
+    xp: Library, kind: Any, options: dict[str, Any]
+) -> None:
+    """Label smoothing costs something there, but there is nothing to divide it by."""
+    loss = kind("multiclass", label_smoothing=0.1, **options)
+    x = np.random.default_rng(3).normal(size=(1, 3, 7))
+    value, gradient = loss.value_and_grad(xp.asarray(x), xp.asarray(np.full((1, 7), 2)))
+    assert float(value) == 0
+    assert not xp.to_numpy(gradient).any()
+
+
+def test_an_axis_from_either_end_is_one_activation() -> None:
+    loss = CrossEntropyLoss("multiclass") + FocalLoss("multiclass", class_axis=-2)
+    x, t = np.zeros((1, 3, 7)), np.zeros((1, 7), dtype=np.int64)
+    assert len(plan.plan(backend_of(x), loss, x, t, None, adding=False).parts) == 1

@@ -458,6 +458,33 @@ def test_a_value_holds_no_arrays_once_its_gradient_is_known(
     torch.testing.assert_close(first, second, rtol=1e-5, atol=1e-9)
 
 
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 1.5, 2.0])
+@pytest.mark.parametrize("mode", ["binary", "multiclass"])
+def test_second_order_of_saturated_pixels(torch: Any, mode: Any, gamma: float) -> None:
+    """Right and wrong ones, in float32: as in float64, where a margin of 110 is none."""
+    margins = torch.tensor([-1e4, -110, -68, -50, -44, -20, 20, 44, 50, 68, 110, 1e4])[None]
+    labels = torch.zeros(margins.shape, dtype=torch.int64)
+    loss = FocalLoss(mode, gamma=gamma, reduction="sum")
+
+    def second(dtype: Any) -> Any:
+        m = margins.to(dtype)
+        z = m if mode == "binary" else torch.stack((torch.zeros_like(m), m, m / 2), 1)
+        z.requires_grad_()
+        (slope,) = torch.autograd.grad(loss(z, labels), z, create_graph=True)
+        return torch.autograd.grad((slope * slope.detach().sign()).sum(), z)[0].double()
+
+    torch.testing.assert_close(second(torch.float32), second(torch.float64), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["multiclass", "multilabel"])
+def test_vmap_with_the_classes_last(torch: Any, mode: Any) -> None:
+    loss = DiceLoss(mode, class_axis=-1)
+    x, t = torch.randn(3, 2, 5, 4), torch.randint(0, 4, (3, 2, 5))
+    found = torch.func.vmap(torch.func.grad(loss))(x, t)
+    for z, labels, gradient in zip(x, t, found, strict=True):
+        torch.testing.assert_close(gradient, loss.value_and_grad(z, labels)[1])
+
+
 def test_second_order_of_a_histogram_is_finite(torch: Any) -> None:
     """Also where the hinge error is 0, at which a square root has no derivative."""
     x = torch.linspace(-2, 2, 130 * 130).round(decimals=1).reshape(1, 130, 130).requires_grad_()

@@ -106,11 +106,11 @@ def check_term(term: Term, layout: Layout) -> None:
 
 def restore(backend: Backend, planes: Array, layout: Layout) -> Array:
     """Planes (N, C, n), or those of some classes, in the layout of `pred`."""
-    xp, shape, axis = backend.xp, layout.shape, layout.class_axis
+    shape, axis = layout.shape, layout.class_axis
     if axis is None:
         return backend.reshape(planes, shape)
     planes = backend.reshape(planes, (shape[0], planes.shape[1], *without(shape, axis)[1:]))
-    return planes if axis == 1 else xp.moveaxis(planes, 1, axis)
+    return planes if axis == 1 else _moved(backend, planes, 1, axis)
 
 
 def restore_map(backend: Backend, plane: Array, layout: Layout) -> Array:
@@ -124,8 +124,14 @@ def planes(backend: Backend, x: Array, axis: int | None, ndim: int | None = None
     if axis is None or (ndim is not None and len(shape) < ndim):
         return backend.reshape(x, (shape[0], 1, -1))
     if axis != 1:
-        x = backend.xp.moveaxis(x, axis, 1)
+        x = _moved(backend, x, axis, 1)
     return backend.reshape(x, (shape[0], shape[axis], -1))
+
+
+def _moved(backend: Backend, x: Array, axis: int, to: int) -> Array:
+    """`x` with an axis at another place; of moveaxis(), torch's vmap knows nothing."""
+    order = without(tuple(range(x.ndim)), axis)
+    return backend.xp.permute_dims(x, (*order[:to], axis, *order[to:]))
 
 
 def check_arrays(backend: Backend, pred: Array, target: Array, weight: Array | None) -> None:

@@ -369,9 +369,19 @@ class Kernels(Histograms):
 
     def _focal(self, p: Array, q: Array, cost: Array, focus: float) -> tuple[Array, Array]:
         """F and its derivative from p, 1 − p and −log p, which may be used up."""
-        power = q * q if focus == 2.0 else q**focus
+        power = q * q if focus == 2.0 else self.power(q, focus)
         # an infinite cost, whose p is 0, adds 0 to the slope
         return power * cost, power * (q + focus * (p * self.minimum(cost, HUGE)))
+
+    def power(self, q: Array, exponent: float) -> Array:
+        """Q^exponent of numbers in [0, 1], with an exponent above 0."""
+        return q**exponent
+
+    def flat_power(self, q: Array, exponent: float) -> Array:
+        """The same with a derivative of 0 towards q = 0, where that of a root is infinite."""
+        xp = self.xp
+        some = q > float(xp.finfo(q.dtype).smallest_normal)
+        return xp.where(some, xp.where(some, q, xp.ones_like(q)) ** exponent, xp.zeros_like(q))
 
     def less(self, x: Array | None, y: Array, z: Array) -> Array:
         """X − y·z in the shape of y, with 0 for None; x may be used up if it has that shape."""

@@ -87,7 +87,7 @@ class Loss(ABC):
             As in a call.
         cotangent : array, optional
             In the shape of the value: the gradient is that of Σ cotangent·value. Ones by
-            default.
+            default. For float16, the place of a scale, as slopes of single pixels underflow.
         statistics : Statistics, optional
             The statistics of a whole of which `pred` is a part (a tile, a rank's batch), added
             up: value and gradient are then those of the loss of the whole.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from . import inputs
 from .inputs import Facts
 from .lazy import lazy
+from .shapes import place
 from .tiles import KEPT
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ def _made(
     # a compiler computes in the same loop what it adds along one axis, not along two
     merged = backend.traces and not any(t.per_sample or t.maps for _, t in loss.terms)
     for index, (factor, term) in enumerate(loss.terms):
-        key = (term.mode, term.from_logits, term.class_axis)
+        key = (term.mode, term.from_logits, place(term.class_axis, len(pred.shape)))
         if key not in parts:
             layout = inputs.lay_out(backend, term, pred, target, weight, merged)
             parts[key] = Part(backend, layout, pred, target, weight, adding, [])

@@ -33,6 +33,9 @@ class Statistics:
         for array in statistics.arrays:
             torch.distributed.all_reduce(array)
         value, gradient = loss.value_and_grad(logits, target, statistics=statistics)
+
+    ``DistributedDataParallel`` divides by the number of ranks: there, pass
+    ``gradient * torch.distributed.get_world_size()`` to ``logits.backward``.
     """
 
     loss: Loss

@@ -114,7 +114,8 @@ class Softmax(Activation):
             q = b.rest_of_one(p, self._rest, SURE)
         if self._true_above(SMALLEST, reading):
             return q, b.where_kept(b.cost_of_odds(q, self._true_or_one(reading)), reading.labelled)
-        some = p > SMALLEST
+        # the derivative of q/p divides by p twice
+        some = p > DIVISOR
         near = b.cost_of_odds(q, xp.where(some, p, xp.ones_like(p)))
         return q, xp.where(some, near, self.cost_true(reading))
 

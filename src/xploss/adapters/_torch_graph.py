@@ -55,6 +55,8 @@ class TorchBackend(Backend):
     traces = True
     one_exponential = False
 
+    power = Backend.flat_power
+
     def owns(self, x: Array) -> bool:
         return isinstance(x, torch.Tensor)
 

@@ -72,6 +72,9 @@ class EagerKernels(EagerLookUps):
     def minimum(self, x: Array, value: float) -> Array:
         return torch.clamp(x, max=value, out=self._fresh(x))
 
+    def power(self, q: Array, exponent: float) -> Array:
+        return torch.pow(q, exponent, out=self._fresh(q))
+
     def log1p(self, x: Array) -> Array:
         return torch.log1p(x, out=self._fresh(x))
 

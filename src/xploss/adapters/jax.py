@@ -90,8 +90,10 @@ class JaxBackend(Backend):
     def minimum(self, x: Array, value: float) -> Array:
         return jnp.minimum(x, value)
 
+    power = Backend.flat_power
+
     def sigmoid(self, z: Array, room: Array | None = None) -> tuple[Array, Array | None]:
-        return jax.nn.sigmoid(z), None
+        return _sigmoid(z), None
 
     def sigmoid_pull(
         self,
@@ -101,7 +103,7 @@ class JaxBackend(Backend):
         place: Array | None = None,
     ) -> Array:
         # with p as both walks write it, which XLA takes for one
-        pulled = jax.nn.sigmoid(z) * jax.nn.sigmoid(-z)
+        pulled = _sigmoid(z) * _sigmoid(-z)
         return pulled if slope is None else slope * pulled
 
     def cost_of_margin(
@@ -112,7 +114,7 @@ class JaxBackend(Backend):
 
     def sides_of_away(self, away: Array) -> tuple[Array, Array, Array]:
         # of 1/(1 + odds), the derivative squares what float32 cannot hold
-        return jax.nn.sigmoid(-away), jax.nn.sigmoid(away), self.cost_of_margin(-away)[0]
+        return _sigmoid(-away), _sigmoid(away), self.cost_of_margin(-away)[0]
 
     def histogram(
         self,
@@ -271,6 +273,18 @@ class JaxBackend(Backend):
 
 
 BACKEND = JaxBackend(jnp)
+
+
+@jax.custom_jvp
+def _sigmoid(z: Array) -> Array:
+    """The sigmoid; of jax.nn.sigmoid, the derivative is p·(1 − p), which loses digits near 1."""
+    return jax.nn.sigmoid(z)
+
+
+@_sigmoid.defjvp
+def _sigmoid_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    p = _sigmoid(primals[0])
+    return p, tangents[0] * (p * _sigmoid(-primals[0]))
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["high", "low"], meta_fields=[])

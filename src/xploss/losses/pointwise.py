@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 SlopesOfTruth: TypeAlias = list[tuple[str, float, "Array | None"]]
 
+SERIES = 1e-12
+"""Up to it, −log(1 − q)/q is 1 + q/2 to the last digit."""
+
 
 @dataclass(frozen=True, repr=False)
 class PointwiseLoss(Term):
@@ -138,7 +141,8 @@ class PointwiseLoss(Term):
         share = xp.ones_like(losses)
         if self.reduction == "mean":
             divisor = backend.add_all(weights * size)
-            share = share / xp.where(divisor > 0, divisor, xp.ones_like(divisor))
+            some = divisor > 0
+            share = xp.where(some, share / xp.where(some, divisor, xp.ones_like(divisor)), 0.0)
         return losses, share, slopes
 
     def pull(self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]) -> None:
@@ -281,8 +285,8 @@ def _focal(
 ) -> tuple[Array, Array | None, Array | None]:
     """F = q^γ·c, its derivative by c, q^γ, and that by q over γ, q^(γ−1)·c; c = −log(1 − q).
 
-    For γ < 1 the latter is q^γ·(c/q): where q is 0 the quotient is 1, and the derivative of a
-    saturated pixel stays finite. It is multiplied by p = 1 − q later, and bounded, so that an
+    For γ < 1 the latter is q^γ·(c/q): towards q = 0 the quotient is 1 + q/2, and the derivative
+    of a saturated pixel stays finite. It is multiplied by p = 1 − q later, and bounded, so that an
     infinite cost, whose p is 0, adds 0 to the gradient. For γ = 0, which needs no q, they are 1 and
     0, given as None.
     """
@@ -291,11 +295,10 @@ def _focal(
         return cost, None, None
     bounded = backend.minimum(cost, HUGE)
     if focus >= 1.0:
-        lower = q if focus == 2.0 else q ** (focus - 1)
+        lower = q if focus == 2.0 else backend.power(q, focus - 1)
         inner = bounded if focus == 1.0 else backend.multiply(lower, bounded)
         power = q if focus == 1.0 else backend.multiply(lower, q)
         return backend.multiply(power, cost), power, inner
-    power = q**focus
-    some = q > 0
-    ratio = xp.where(some, bounded / xp.where(some, q, xp.ones_like(q)), xp.ones_like(q))
+    power, some = backend.power(q, focus), q > SERIES
+    ratio = xp.where(some, bounded / xp.where(some, q, xp.ones_like(q)), 1 + q / 2)
     return power * cost, power, power * ratio
