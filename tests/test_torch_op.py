@@ -139,6 +139,28 @@ def test_what_is_exported_does_without(torch: Any) -> None:
     torch.testing.assert_close(exported.module()(x, t), DiceLoss("multiclass")(x, t))
 
 
+# torch looks at whether the tensors that it traces share memory
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("mode", ["binary", "multiclass", "multilabel"])
+def test_an_exported_program_takes_any_size(torch: Any, mode: Any) -> None:
+    class Model(torch.nn.Module):  # type: ignore[misc]
+        def forward(self, x: Any, t: Any) -> Any:
+            return DiceLoss(mode)(x, t)
+
+    def inputs(samples: int, *size: int) -> tuple[Any, Any]:
+        shape = samples, 1 if mode == "binary" else 3, *size
+        labels = torch.randint(0, 3, (samples, *size))
+        return torch.randn(shape), labels if mode == "multiclass" else torch.rand(shape)
+
+    n, h, w = (torch.export.Dim(name) for name in "nhw")
+    labels = {0: n, 1: h, 2: w} if mode == "multiclass" else {0: n, 2: h, 3: w}
+    shapes = {"x": {0: n, 2: h, 3: w}, "t": labels}
+    exported = torch.export.export(Model(), inputs(2, 6, 5), dynamic_shapes=shapes).module()
+    for size in ((4, 3, 8), (3, 7, 3)):
+        x, t = inputs(*size)
+        torch.testing.assert_close(exported(x, t), DiceLoss(mode)(x, t))
+
+
 def test_small_arrays_are_the_compilers(torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from xploss.adapters import _torch_op
 

@@ -9,7 +9,7 @@ EAGER, TILES = "adapters/_torch_eager.py", "adapters/_torch_kernels.py"
 FEW, CALL, WATCH = "adapters/_torch_small.py", "adapters/_torch_call.py", "adapters/_torch_watch.py"
 LOOKUPS, HISTOGRAMS = "adapters/_torch_lookups.py", "histograms.py"
 GRAPH, OP = "adapters/_torch_graph.py", "adapters/_torch_op.py"
-JAX = "adapters/jax.py"
+JAX, MESH = "adapters/jax.py", "adapters/_jax_mesh.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     # one exponential for both sides, and one logarithm for many
@@ -20,7 +20,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("ignored labels of classes kept", "reader.py",
            "kept is None or (ignore is not None and 0 <= ignore < classes)", "kept is None"),
     Mutant("integers of a dense target not looked at", "reader.py",
-           "if self.part.masked and self.looking and not self.memory.trusted:", "if False:"),
+           "if (part.masked or not hard) and self.looking", "if not hard and self.looking"),
     Mutant("margins of one ignore label for all", "reader.py",
            "part.by_margin and len(readings) == 1", "part.by_margin", "torch"),
     Mutant("transformations that pass plain tensors by missed", WATCH,
@@ -193,7 +193,10 @@ MUTANTS: tuple[Mutant, ...] = (
     # torch
     Mutant("labels that are no class read", GRAPH, "return self.where_kept(taken, truth.labelled)",
            "return taken", "torch"),
-    Mutant("upstream gradient of small tensors lost", FEW, "_own(cotangent))", "None)", "torch"),
+    Mutant("upstream gradient of small tensors lost", FEW, "_own(cotangent), *arrays", "None, *arrays",
+           "torch"),
+    Mutant("a value holds its tile after the gradient", EAGER, "problem.let_go(done=True)",
+           "problem.let_go()", "torch"),
     Mutant("a tensor's memory shared with NumPy", FEW, "else x.clone())", "else x)", "torch"),
     Mutant("tangents lost", WATCH, "if in_forward_mode() and any(", "if False and any(", "torch"),
     Mutant("tangents of upstream gradients lost", EAGER, " or carries_tangent(cotangent)", "",
@@ -265,4 +268,15 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a target that asks for a gradient taken in JAX", JAX,
            "if tangent is not None and not isinstance(tangent, SymbolicZero):", "if False:",
            "jax"),
+    Mutant("slopes of float16 rounded before their scale", JAX,
+           "wide = value.dtype if pred.dtype == jnp.float16 else None", "wide = None", "jax"),
+    Mutant("explicit axes of a mesh left so", MESH, "        if axes:", "        if False:", "jax"),
+    Mutant("a gradient whole on each device", MESH, "spread = whole if like is None else",
+           "spread = whole if True else", "jax"),
+    Mutant("one device's parts taken for devices", JAX, "x.devices() != y.devices()",
+           "x.sharding != y.sharding", "jax"),
+    Mutant("derivative of a sigmoid by cancellation", JAX, "p * _sigmoid(-primals[0])",
+           "p * (1 - p)", "jax"),
+    Mutant("power of an infinite derivative", JAX, "power = Backend.flat_power",
+           "power = Backend.power", "jax"),
 )  # fmt: skip

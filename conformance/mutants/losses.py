@@ -129,4 +129,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("two classes taken for sure at a tie", SOFTMAX, "SURE = 0.75", "SURE = 0.5"),
     Mutant("1 - p of sure pixels by difference", SOFTMAX,
            "q = b.rest_of_one(p, self._rest, SURE)", "q = 1 - p"),
+    Mutant("mean over nothing undivided", POINT,
+           "xp.where(some, divisor, xp.ones_like(divisor)), 0.0)",
+           "xp.where(some, divisor, xp.ones_like(divisor)), share)"),
+    Mutant("odds of a vanishing p differentiated", SOFTMAX, "some = p > DIVISOR",
+           "some = p > SMALLEST", "torch"),
 )  # fmt: skip
