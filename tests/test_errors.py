@@ -300,6 +300,12 @@ def test_a_bad_label_names_the_loss_that_reads_it(xp: Library) -> None:
     refuses(xp, ValueError, "pass ignore_index=255 to CrossEntropyLoss if", loss, Z, T + 255)
 
 
+@pytest.mark.parametrize("several", [{"out": Z}, (Z, Z)], ids=["dict", "tuple"])
+def test_several_outputs_are_not_one(several: Any) -> None:
+    with pytest.raises(TypeError, match="pass one of those that it holds, and add the losses"):
+        DICE(several, T)
+
+
 def test_a_mask_of_0_and_255_is_no_label_of_two_classes(xp: Library) -> None:
     loss = DiceLoss("multiclass")
     refuses(xp, ValueError, "pass target > 0 if it is a mask of 0 and 255", loss, Z[:, :2], T + 255)

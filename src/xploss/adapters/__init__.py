@@ -48,9 +48,13 @@ def _is(x: Any, library: str, kind: str) -> bool:
 
 def _generic(x: Any) -> Backend:
     if not _xp.is_array(x):
+        held = x.values() if isinstance(x, dict) else x if isinstance(x, tuple | list) else ()
+        several = any(map(_xp.is_array, held))
+        hint = "pass one of those that it holds, and add the losses of several"
         raise TypeError(
             f"pred is a {type(x).__name__}; expected an array of NumPy, PyTorch, JAX, CuPy or "
-            "another library of the Python Array API; convert it, for example by numpy.asarray"
+            "another library of the Python Array API; "
+            f"{hint if several else 'convert it, for example by numpy.asarray'}"
         )
     return _backend_for(_xp.namespace(x))
 
