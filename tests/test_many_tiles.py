@@ -52,7 +52,9 @@ def test_autograd_of_half_precision(xp: Library, dtype: str) -> None:
     x = xp.asarray(z, dtype)
     found = xp.to_numpy(xp.autodiff(lambda pred: loss(pred, t), x))
     expected = xp.to_numpy(loss.value_and_grad(x, t)[1])
-    assert np.array_equal(found, expected)
+    # XLA fuses the two differently, which may turn the last digit
+    unit = 2.0 ** {"float16": -10, "bfloat16": -7}[dtype] if xp.name == "jax" else 0.0
+    np.testing.assert_allclose(found, expected, rtol=unit, atol=2.0**-24 * bool(unit))
 
 
 @pytest.mark.parametrize("garbage", [1.0, 1e38, np.nan])
