@@ -18,7 +18,9 @@ def automatic(function: Callable[..., Any], *arrays: Any, like: int | None = Non
     What it returns is whole on each device; but of several results that at place `like` is spread
     as the first array is.
     """
-    for x in jax.tree.leaves(arrays):
+    # others are refused by the function
+    given = [x for x in jax.tree.leaves(arrays) if isinstance(x, jax.Array)]
+    for x in given:
         mesh = jax.typeof(x).sharding.mesh
         kinds = zip(mesh.axis_names, mesh.axis_types, strict=True)
         axes = tuple(name for name, kind in kinds if kind == AxisType.Explicit)

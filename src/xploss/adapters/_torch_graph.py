@@ -63,6 +63,9 @@ class TorchBackend(Backend):
     def device(self, x: Array) -> Device:
         return x.device
 
+    def apart(self, x: Array, y: Array) -> bool:
+        return bool(x.device != y.device)
+
     def accumulator(self, dtype: Dtype, device: Device) -> Dtype:
         return torch.float32 if device.type == "mps" else torch.float64
 

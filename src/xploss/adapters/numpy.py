@@ -54,6 +54,9 @@ class NumpyBackend(FlatBackend):
     def isdtype(self, x: Array, kind: str | tuple[str, ...]) -> bool:
         return bool(_is_kind(x.dtype, kind))
 
+    def apart(self, x: Array, y: Array) -> bool:
+        return False
+
     def refuse_kind(self, name: str, x: Array) -> None:
         if x.dtype.isbuiltin == _FOREIGN:
             raise TypeError(
