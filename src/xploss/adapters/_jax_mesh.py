@@ -12,26 +12,19 @@ import jax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 
-def automatic(function: Callable[..., Any], *arrays: Any, like: int | None = None) -> Any:
-    """`function` of arrays, which may be None.
+def automatic(function: Callable[..., Any], *arrays: Any, gradient: bool = False) -> Any:
+    """`function` of arrays, or trees of them.
 
-    What it returns is whole on each device; but of several results that at place `like` is spread
+    What it returns is whole on each device; with `gradient`, the second of two results is spread
     as the first array is.
     """
-    # others are refused by the function
-    given = [x for x in jax.tree.leaves(arrays) if isinstance(x, jax.Array)]
-    for x in given:
+    # what is no array of JAX is refused by the function
+    for x in (x for x in jax.tree.leaves(arrays) if isinstance(x, jax.Array)):
         mesh = jax.typeof(x).sharding.mesh
         kinds = zip(mesh.axis_names, mesh.axis_types, strict=True)
         axes = tuple(name for name, kind in kinds if kind == AxisType.Explicit)
         if axes:
             whole = NamedSharding(mesh, PartitionSpec())
-            spread = whole if like is None else _results(whole, arrays[0], like)
-            found = jax.sharding.auto_axes(function, axes=axes, out_sharding=spread)
-            return found(*arrays)
+            out = (whole, jax.typeof(arrays[0]).sharding) if gradient else whole
+            return jax.sharding.auto_axes(function, axes=axes, out_sharding=out)(*arrays)
     return function(*arrays)
-
-
-def _results(whole: NamedSharding, first: Any, like: int) -> tuple[Any, ...]:
-    spread = jax.typeof(first).sharding
-    return (*(whole,) * like, spread)

@@ -248,7 +248,7 @@ class JaxBackend(Backend):
             return _value_and_grad(loss, pred, target, weight, cotangent, statistics)
 
         found: tuple[Array, Array] = automatic(
-            call, pred, target, weight, cotangent, statistics, like=1
+            call, pred, target, weight, cotangent, statistics, gradient=True
         )
         return found
 
