@@ -38,6 +38,10 @@ def refuses(
         ("binary", (2, 3, 4, 5), (2, 4, 5), r'mode="multiclass" takes one channel per class'),
         ("binary", (2, 4, 5), (2, 3, 4, 5), r"expects target of shape \(2, 4, 5\)"),
         ("multiclass", (2, 3, 4, 5), (2, 5, 4), r"\(2, 4, 5\) or \(2, 1, 4, 5\) or \(2, 3, 4, 5\)"),
+        ("multiclass", (2, 3, 4, 5), (2, 5, 4), r"transpose one: pred is \(2, 4, 5\) without"),
+        ("binary", (2, 1, 4, 5), (2, 5, 4), r"transpose one: pred is \(2, 4, 5\) without"),
+        ("binary", (2, 4, 5), (4, 5), r"check class_axis; nothing is broadcast"),
+        ("binary", (2, 4, 5), (2, 3, 4, 5), r'mode="multiclass" takes one channel per class'),
         ("multiclass", (2, 3, 4, 5), (1, 4, 5), r"pred has 2 samples and target 1;"),
         (
             "multiclass",

@@ -367,6 +367,25 @@ def test_arrays_spread_over_an_explicit_mesh(jax: ModuleType, loss: Loss) -> Non
         close(loss.from_statistics(loss.statistics(z, labels)), value)
 
 
+def test_arguments_beside_an_explicit_mesh(jax: ModuleType) -> None:
+    """They are refused as without one, and may be elsewhere where a compiler brings them."""
+    sharding, loss = jax.sharding, FEW[0]
+    mesh = jax.make_mesh((1,), ("d",), axis_types=(sharding.AxisType.Explicit,))
+    spread = sharding.NamedSharding(mesh, sharding.PartitionSpec("d"))
+    x, t, _ = arrays(jax, loss)
+    z, labels = jax.device_put(x, spread), jax.device_put(t, spread)
+    for target, kind in ((np.asarray(t), "numpy.ndarray"), ("labels", "str")):
+        for call in (loss, loss.value_and_grad, loss.statistics):
+            with pytest.raises(TypeError, match=f"target is a {kind} and pred a jax.Array"):
+                call(z, target)
+    with pytest.raises(TypeError, match=r"cotangent is 2\.0; expected an array"):
+        loss.value_and_grad(z, labels, cotangent=2.0)
+    expected = loss.value_and_grad(x, t)
+    found = jax.jit(loss.value_and_grad)(np.asarray(x), labels)
+    for a, b in zip(found, expected, strict=True):
+        close(a, b)
+
+
 @pytest.mark.parametrize("gamma", [0.5, 1.5, 2.0])
 @pytest.mark.parametrize("mode", ["binary", "multiclass"])
 def test_second_order_of_saturated_pixels(x32: ModuleType, mode: Any, gamma: float) -> None:

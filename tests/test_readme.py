@@ -25,6 +25,7 @@ RECIPES = [(re.findall(r"^import (\w+)", code)[0], code) for code in fences("pyt
 
 def test_there_is_an_example_per_framework() -> None:
     assert [backend for backend, _ in EXAMPLES] == ["numpy", "torch", "jax", "cupy", "numpy"]
+    assert [backend for backend, _ in RECIPES] == ["torch", "jax", "torch", "torch"]
 
 
 @pytest.mark.parametrize(("backend", "code"), [*EXAMPLES, *RECIPES])
@@ -37,6 +38,18 @@ def test_example_runs(backend: str, code: str) -> None:
     exec(code, names)
     value = names["value"]
     assert 0.0 < (value.item() if hasattr(value, "item") else value) < 4.0
+
+
+def test_parts_have_the_gradient_of_the_whole(torch: Any) -> None:
+    """As the first recipe promises."""
+    names: dict[str, Any] = {}
+    exec(RECIPES[0][1], names)
+    model, found = names["model"], names["model"].weight.grad.clone()
+    model.zero_grad()
+    value = names["loss"](model(names["image"]), names["target"])
+    value.backward()
+    torch.testing.assert_close(names["value"], value.detach())
+    torch.testing.assert_close(found, model.weight.grad, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize(("backend", "code"), EXAMPLES)

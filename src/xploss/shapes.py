@@ -40,14 +40,15 @@ def repair(term: Term, pred: Shape, target: Shape, axis: int | None) -> str:
 
     `axis` is that of the classes; None in binary mode.
     """
-    found = _binary_axes(term, pred, target) if axis is None else _axes(pred, target, axis)
-    at = place(term.class_axis, len(pred)) if axis is None else axis
-    return found or _sizes(pred, target, at, axis is not None) or "check class_axis"
+    if axis is None:
+        at = place(term.class_axis, len(pred))
+        return _binary_axes(pred, target, at) or _sizes(pred, target, at, classes=False)
+    return _axes(pred, target, axis) or _sizes(pred, target, axis, classes=True)
 
 
-def _binary_axes(term: Term, pred: Shape, target: Shape) -> str | None:
-    axis = place(term.class_axis, len(pred))
-    if among(target, [without(pred, axis), singleton(pred, axis)]):
+def _binary_axes(pred: Shape, target: Shape, axis: int) -> str | None:
+    fits = among(target, [without(pred, axis), singleton(pred, axis)])
+    if (1 <= axis < len(pred) and fits) or without(target, axis) == pred:
         return 'mode="multiclass" takes one channel per class'
     return None
 
@@ -68,18 +69,19 @@ def _moved(shape: Shape, axis: int, to: int) -> Shape:
     return (*rest[:to], shape[axis], *rest[to:])
 
 
-def _sizes(pred: Shape, target: Shape, axis: int, classes: bool) -> str | None:
-    """What sizes tell; `classes` is whether `pred` has some at the axis, and not in binary mode."""
-    dropped = classes or (axis < len(pred) and pred[axis] == 1)
+def _sizes(pred: Shape, target: Shape, axis: int, classes: bool) -> str:
+    """What sizes tell; `classes` is whether `pred` has some at the axis, as in binary mode not."""
+    dropped = classes or (1 <= axis < len(pred) and pred[axis] == 1)
     mine = without(pred, axis) if dropped else pred
+    theirs = without(target, axis) if dropped and len(target) == len(pred) else target
     if pred[0] == 1 and target in (pred[1:], mine[1:]):
         return "pass target[None] if it is one sample"
-    if target == pred[1:]:
+    if classes and target == pred[1:]:
         return "pass pred[None] and target[None] if they are one sample"
-    dense = len(target) == len(pred)
-    theirs = without(target, axis) if dropped and dense else target
-    if len(theirs) != len(mine) or sorted(target) == sorted(pred):
-        return None
+    if len(theirs) != len(mine) or sorted(target) == sorted(pred) != sorted(mine):
+        return "check class_axis"
+    if theirs != mine and sorted(theirs) == sorted(mine):
+        return f"transpose one: pred is {mine} without classes, and target {theirs}"
     if theirs[0] != mine[0]:
         return f"pred has {mine[0]} samples and target {theirs[0]}"
     if theirs[1:] != mine[1:]:

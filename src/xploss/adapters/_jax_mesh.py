@@ -25,6 +25,8 @@ def automatic(function: Callable[..., Any], *arrays: Any, gradient: bool = False
         axes = tuple(name for name, kind in kinds if kind == AxisType.Explicit)
         if axes:
             whole = NamedSharding(mesh, PartitionSpec())
-            out = (whole, jax.typeof(arrays[0]).sharding) if gradient else whole
+            first = jax.typeof(arrays[0]).sharding
+            own = first if first.mesh == mesh else whole
+            out = (whole, own) if gradient else whole
             return jax.sharding.auto_axes(function, axes=axes, out_sharding=out)(*arrays)
     return function(*arrays)

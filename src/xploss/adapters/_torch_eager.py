@@ -144,6 +144,8 @@ class EagerBackend(EagerKernels):
     ) -> Array:
         watched = is_batched(cotangent) or carries_tangent(cotangent)
         if torch.is_grad_enabled() or watched:
+            with state.lock:
+                state.problem.let_go(done=True)
             return self._graph.backward(state, cotangent, pred, target, weight)
         with state.lock:
             return self.gradient(state, cotangent, pred, target, weight)

@@ -14,6 +14,7 @@ from jax.experimental.layout import Layout, with_layout_constraint
 
 from ..backend import Backend
 from ..engine import Problem, check_cotangent
+from ..inputs import check_arrays
 from ..statistics import Statistics
 from ..tiles import LARGE, Block, Grid
 from ._jax_mesh import automatic
@@ -223,6 +224,7 @@ class JaxBackend(Backend):
             self._check(loss, pred, target, weight)
             return _jitted_value(loss, pred, target, weight)
 
+        check_arrays(self, pred, target, weight)
         return automatic(call, pred, target, weight)
 
     def value_and_grad(
@@ -244,9 +246,10 @@ class JaxBackend(Backend):
             problem = self._check(loss, pred, target, weight)
             if statistics is not None:
                 problem.check_statistics(statistics)
-            check_cotangent(self, None, cotangent)
             return _value_and_grad(loss, pred, target, weight, cotangent, statistics)
 
+        check_arrays(self, pred, target, weight)
+        check_cotangent(self, None, cotangent)
         found: tuple[Array, Array] = automatic(
             call, pred, target, weight, cotangent, statistics, gradient=True
         )
@@ -259,6 +262,7 @@ class JaxBackend(Backend):
             self._check(loss, pred, target, weight)
             return _measure(loss, pred, target, weight)
 
+        check_arrays(self, pred, target, weight)
         return automatic(call, pred, target, weight), self.compute_dtype(pred.dtype)
 
     def from_statistics(self, loss: Loss, parts: Sequence[Measured], dtype: Dtype) -> Array:
