@@ -271,7 +271,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("slopes of float16 rounded before their scale", JAX,
            "wide = value.dtype if pred.dtype == jnp.float16 else None", "wide = None", "jax"),
     Mutant("explicit axes of a mesh left so", MESH, "        if axes:", "        if False:", "jax"),
-    Mutant("a gradient whole on each device", MESH, "jax.typeof(arrays[0]).sharding) if", "whole) if",
+    Mutant("a gradient whole on each device", MESH, "(whole, _own(arrays[0], whole)) if", "(whole, whole) if",
            "jax"),
     Mutant("one device's parts taken for devices", JAX, "x.devices() != y.devices()",
            "x.sharding != y.sharding", "jax"),

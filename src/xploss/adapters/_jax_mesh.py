@@ -25,8 +25,12 @@ def automatic(function: Callable[..., Any], *arrays: Any, gradient: bool = False
         axes = tuple(name for name, kind in kinds if kind == AxisType.Explicit)
         if axes:
             whole = NamedSharding(mesh, PartitionSpec())
-            first = jax.typeof(arrays[0]).sharding
-            own = first if first.mesh == mesh else whole
-            out = (whole, own) if gradient else whole
+            out = (whole, _own(arrays[0], whole)) if gradient else whole
             return jax.sharding.auto_axes(function, axes=axes, out_sharding=out)(*arrays)
     return function(*arrays)
+
+
+def _own(x: Any, whole: NamedSharding) -> Any:
+    """How an array is spread, if it is on the mesh."""
+    own = jax.typeof(x).sharding
+    return own if own.mesh == whole.mesh else whole
