@@ -142,13 +142,12 @@ class EagerBackend(EagerKernels):
     def backward(
         self, state: State, cotangent: Array, pred: Array, target: Array, weight: Array | None
     ) -> Array:
-        watched = is_batched(cotangent) or carries_tangent(cotangent)
-        if torch.is_grad_enabled() or watched:
-            with state.lock:
-                state.problem.let_go(done=True)
-            return self._graph.backward(state, cotangent, pred, target, weight)
+        watched = torch.is_grad_enabled() or is_batched(cotangent) or carries_tangent(cotangent)
         with state.lock:
-            return self.gradient(state, cotangent, pred, target, weight)
+            if not watched:
+                return self.gradient(state, cotangent, pred, target, weight)
+            state.problem.let_go(done=True)
+        return self._graph.backward(state, cotangent, pred, target, weight)
 
     def gradient(
         self, state: State, cotangent: Array, pred: Array, target: Array, weight: Array | None
