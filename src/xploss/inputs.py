@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .shapes import among, place, repair, singleton, without
+from .shapes import among, moved, place, repair, singleton, without
 
 if TYPE_CHECKING:
     from ._xp import Array, Dtype
@@ -130,8 +130,7 @@ def planes(backend: Backend, x: Array, axis: int | None, ndim: int | None = None
 
 def _moved(backend: Backend, x: Array, axis: int, to: int) -> Array:
     """`x` with an axis at another place; of moveaxis(), torch's vmap knows nothing."""
-    order = without(tuple(range(x.ndim)), axis)
-    return backend.xp.permute_dims(x, (*order[:to], axis, *order[to:]))
+    return backend.xp.permute_dims(x, moved(tuple(range(x.ndim)), axis, to))
 
 
 def check_arrays(backend: Backend, pred: Array, target: Array, weight: Array | None) -> None:

@@ -58,12 +58,12 @@ def _axes(pred: Shape, target: Shape, axis: int) -> str | None:
     if others:
         return f"pass class_axis={others[-1]} if the classes are there"
     for a in range(1, len(pred)):
-        if target in (_moved(pred, axis, a), _moved(singleton(pred, axis), axis, a)):
+        if target in (moved(pred, axis, a), moved(singleton(pred, axis), axis, a)):
             return f"move axis {a} of target to {axis} if its classes are there"
     return None
 
 
-def _moved(shape: Shape, axis: int, to: int) -> Shape:
+def moved(shape: Shape, axis: int, to: int) -> Shape:
     """The shape with an axis at another place."""
     rest = without(shape, axis)
     return (*rest[:to], shape[axis], *rest[to:])

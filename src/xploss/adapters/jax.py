@@ -103,7 +103,7 @@ class JaxBackend(Backend):
         kept: Array | None = None,
         place: Array | None = None,
     ) -> Array:
-        # with p as both walks write it, which XLA takes for one
+        # of one tile, XLA takes this p and that of the sums for one
         pulled = _sigmoid(z) * _sigmoid(-z)
         return pulled if slope is None else slope * pulled
 
