@@ -1,5 +1,7 @@
 """What is seldom asked for: histograms with weights, cotangents of some classes, odd settings."""
 
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -223,7 +225,7 @@ def test_a_thread_that_cannot_be_set_up_is_not_waited_for() -> None:
         Workers(fail_once).map(abs, [-1, 2], 2)
 
 
-def test_a_thread_that_cannot_start_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_threads_the_caller_works_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     start, turns = threading.Thread.start, iter([True, False])
 
     def start_once(thread: threading.Thread) -> None:
@@ -232,8 +234,43 @@ def test_a_thread_that_cannot_start_is_not_waited_for(monkeypatch: pytest.Monkey
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start_once)
-    with pytest.raises(RuntimeError, match="can't start new thread"):
-        Workers().map(abs, [-1, 2, -3], 3)
+    for set_up in (None, lambda: None):
+        assert Workers(set_up).map(abs, [-1, 2, -3], 4) == [1, 2, 3]
+
+
+AFTERWARDS = """
+import threading
+import numpy as np
+from xploss import DiceLoss
+z, t = np.ones((2, 4, 512, 512), "f4"), np.zeros((2, 512, 512), int)
+{before}
+def late():
+    threading.main_thread().join()
+    print(float(DiceLoss("multiclass")(z, t)))
+threading.Thread(target=late).start()
+"""
+
+
+@pytest.mark.parametrize("before", ["", "DiceLoss('multiclass')(z, t)"])
+def test_a_loss_after_the_main_thread_has_ended(before: str) -> None:
+    script = AFTERWARDS.format(before=before)
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert not found.stderr
+    assert float(found.stdout) == pytest.approx(0.9)
+
+
+def test_threads_of_a_smaller_number_are_those_of_a_larger() -> None:
+    workers, before = Workers(), set(threading.enumerate())
+    for count in (2, 3, 4, 3, 2, 4):
+        assert workers.map(abs, range(-8, 0), count) == list(range(8, 0, -1))
+    started = set(threading.enumerate()) - before
+    for _ in range(len(started) - 3):
+        # those of smaller pools end
+        next(thread for thread in started if not thread.join(0.1) and not thread.is_alive())
+        started = {thread for thread in started if thread.is_alive()}
+    assert len(started) == 3
 
 
 def test_a_region_loss_has_no_map() -> None:

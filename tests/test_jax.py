@@ -528,3 +528,54 @@ def test_small_tiles_beside_a_large_one(x32: ModuleType) -> None:
     statistics = DiceLoss("binary").statistics(z, z, weight=x32.numpy.asarray(weight))
     size = np.asarray(statistics.arrays[-1], np.float64)
     close(size.item(), weight.sum(dtype=np.float64), rtol=3e-7)
+
+
+def test_arrays_at_hand_within_a_trace(jax: ModuleType) -> None:
+    """They are no arguments of it, and are looked at as anywhere."""
+    loss = DiceLoss("multiclass")
+    z, t = jax.numpy.ones((2, 4, 8, 8)), jax.numpy.zeros((2, 8, 8), int)
+    value, gradient = loss.value_and_grad(z, t)
+    close(jax.jit(jax.grad(lambda a: a * loss(z, t)))(2.0), value)
+    close(jax.lax.cond(True, lambda: loss(z, t), lambda: 0.0 * value), value)
+    close(jax.jit(lambda: loss.value_and_grad(z, t)[1])(), gradient)
+    close(jax.jit(lambda: loss.from_statistics(loss.statistics(z, t)))(), value)
+    assert jax.eval_shape(lambda: loss(z, t)).shape == ()
+    wrong = t + 9
+    with pytest.raises(ValueError, match="target has label 9"):
+        jax.jit(lambda a: a * loss(z, wrong))(2.0)
+
+
+def test_floats_to_store_are_refused(jax: ModuleType) -> None:
+    z, t = jax.numpy.ones((2, 4, 8)), jax.numpy.zeros((2, 8), int)
+    with pytest.raises(TypeError, match="pred has dtype float8_e4m3fn; expected a floating dtype"):
+        jax.grad(DiceLoss("multiclass"))(z.astype(jax.numpy.float8_e4m3fn), t)
+
+
+def test_logits_are_not_copied_to_be_checked(
+    jax: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from xploss.adapters.jax import BACKEND
+
+    z, t = jax.numpy.ones((2, 4, 8)), jax.numpy.zeros((2, 8), int)
+    value = DiceLoss("multiclass")(z, t)
+    monkeypatch.setattr(BACKEND, "reshape", _refuse_copies(z.size, BACKEND.reshape))
+    close(DiceLoss("multiclass")(z, t), value)
+    with pytest.raises(AssertionError):
+        DiceLoss("multiclass", from_logits=False)(z, t)
+
+
+def _refuse_copies(size: int, reshape: Any) -> Any:
+    def reshaped(x: Any, shape: Any) -> Any:
+        assert x.size < size
+        return reshape(x, shape)
+
+    return reshaped
+
+
+def test_an_array_on_no_device_goes_where_the_others_are(jax: ModuleType) -> None:
+    from xploss.adapters.jax import BACKEND
+
+    here = jax.device_put(jax.numpy.ones(3), jax.devices()[0])
+    assert not BACKEND.apart(here, jax.numpy.ones(3))
+    assert here.committed
+    assert not jax.numpy.ones(3).committed

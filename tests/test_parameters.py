@@ -184,3 +184,21 @@ def test_repr_shows_what_is_not_default() -> None:
     assert repr(DiceLoss("binary")) == "DiceLoss('binary')"
     loss = FocalLoss("multiclass", gamma=2.0, alpha=(0.5, 1), ignore_index=255)
     assert repr(loss) == "FocalLoss('multiclass', ignore_index=255, alpha=(0.5, 1.0))"
+
+
+@pytest.mark.parametrize("values", [{0: 1.0, 1: 2.0}, {1.0, 2.0}, "12"], ids=["dict", "set", "str"])
+def test_values_without_an_order_are_refused(values: Any) -> None:
+    for build in (
+        lambda: DiceLoss("multiclass", class_weights=values),
+        lambda: CrossEntropyLoss("multilabel", pos_weight=values),
+        lambda: DiceLoss("multiclass", classes=values),
+    ):
+        with pytest.raises(TypeError, match=r" is .*; expected a sequence"):
+            build()
+
+
+def test_arrays_of_no_axes_are_numbers() -> None:
+    assert CrossEntropyLoss("binary", pos_weight=np.array(2)).pos_weight == 2.0
+    assert FocalLoss("binary", alpha=np.array(0.25)).alpha == 0.25
+    with pytest.raises(TypeError, match=r"classes is array\(1\); expected a sequence of class"):
+        DiceLoss("multiclass", classes=np.array(1))

@@ -602,3 +602,50 @@ def test_nothing_of_many_pixels_of_a_device_is_looked_at(
     (gradient,) = torch.autograd.grad(value, x)
     assert value.device.type == gradient.device.type == "meta"
     assert (value.dtype, gradient.shape) == (torch.float32, x.shape)
+
+
+def test_tensors_of_subclasses_are_checked_as_plain_ones(torch: Any) -> None:
+    class Named(torch.Tensor):  # type: ignore[misc]
+        """As medical and vision libraries have them: more than numbers, computed as usual."""
+
+    def named(x: Any) -> Any:
+        return x.as_subclass(Named)
+
+    loss = DiceLoss("multiclass") + CrossEntropyLoss("multiclass")
+    x, t = torch.randn(2, 3, 7), torch.randint(0, 3, (2, 7))
+    value, gradient = loss.value_and_grad(x, t)
+    found = loss.value_and_grad(named(x), named(t))
+    torch.testing.assert_close(found, (value, gradient), rtol=0, atol=0)
+    leaf = named(x.clone()).requires_grad_()
+    loss(leaf, named(t)).backward()
+    torch.testing.assert_close(leaf.grad.as_subclass(torch.Tensor), gradient, rtol=0, atol=0)
+    for call in (loss, loss.value_and_grad, loss.statistics):
+        for given in ((x, named(t + 7)), (named(x), t + 7)):
+            with pytest.raises(ValueError, match="target has label"):
+                call(*given)
+
+
+def test_tensors_spread_over_processes_are_refused(torch: Any) -> None:
+    spread = pytest.importorskip("torch.distributed.tensor")
+    distributed = torch.distributed
+    store = distributed.HashStore()
+    distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        mesh = distributed.init_device_mesh("cpu", (1,))
+        x, t = torch.randn(2, 3, 7), torch.randint(0, 3, (2, 7))
+        parts = [spread.DTensor.from_local(a, mesh, [spread.Replicate()]) for a in (x, t)]
+        for given in ((parts[0], t), (x, parts[1])):
+            with pytest.raises(TypeError, match=r"(pred|target) is a DTensor; .*to_local\(\)"):
+                DiceLoss("multiclass")(*given)
+    finally:
+        distributed.destroy_process_group()
+
+
+def test_devices_of_a_cotangent_and_of_statistics(torch: Any) -> None:
+    loss = DiceLoss("multiclass")
+    x, t = torch.randn(2, 3, 7), torch.randint(0, 3, (2, 7))
+    with pytest.raises(ValueError, match=r"cotangent is on device meta and pred on cpu; .*move"):
+        loss.value_and_grad(x, t, cotangent=torch.ones((), device="meta"))
+    elsewhere = loss.statistics(x, t).map(lambda part: part.to("meta"))
+    with pytest.raises(ValueError, match=r"statistics are on device meta and pred on cpu; .*move"):
+        loss.value_and_grad(x, t, statistics=elsewhere)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, JaccardLoss, Loss
+from xploss import CrossEntropyLoss, DiceLoss, FocalLoss, JaccardLoss, Loss, LovaszLoss
 
 from .cases import LOSSES, draw
 
@@ -155,3 +155,18 @@ def test_few_pixels_and_what_is_left_over(torch: Any, mode: Any, dynamic: bool |
         expected, slopes = loss.value_and_grad(x.detach().double(), t.double())
         torch.testing.assert_close(value.double(), expected, rtol=1e-6, atol=0)
         torch.testing.assert_close(gradient.double(), slopes, rtol=1e-5, atol=1e-9)
+
+
+# torch warns of its own doing
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+@pytest.mark.parametrize("side", [8, 100, 400])
+@pytest.mark.parametrize("loss", [LovaszLoss("multiclass"), FEW[-1]], ids=repr)
+def test_compiled_autograd(torch: Any, loss: Loss, side: int) -> None:
+    """What eager calls left for the way back may be traced then."""
+    compiled_autograd = pytest.importorskip("torch._dynamo.compiled_autograd")
+    torch.manual_seed(0)
+    x, t = torch.randn(2, 3, side, side, requires_grad=True), torch.randint(0, 3, (2, side, side))
+    expected = loss.value_and_grad(x.detach(), t)[1]
+    with compiled_autograd._enable(torch.compile(backend="aot_eager")):
+        loss(x * 1.0, t).backward()
+    torch.testing.assert_close(x.grad, expected, rtol=1e-3, atol=1e-5 * float(expected.abs().max()))

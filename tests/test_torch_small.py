@@ -1,5 +1,6 @@
 """Small torch tensors on a CPU, which NumPy computes."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -94,3 +95,20 @@ def test_gradients_flow_to_pred_only(torch: Any, name: str) -> None:
     given[name].requires_grad_()
     with pytest.raises(TypeError, match=f"{name} requires a gradient"):
         DiceLoss("multiclass").value_and_grad(x, given["target"], weight=given["weight"])
+
+
+def test_cotangents_of_half_precision(torch: Any) -> None:
+    """NumPy, which scores, has no bfloat16."""
+    x, t = torch.randn(2, 3, 7), torch.randint(0, 3, (2, 7))
+    loss = CrossEntropyLoss("multiclass")
+    (value, gradient), factor = loss.value_and_grad(x, t), torch.tensor(8.0)
+    for ways in (nullcontext, none_small):
+        for dtype in (torch.bfloat16, torch.float16):
+            with ways():
+                found = loss.value_and_grad(x, t, cotangent=factor.to(dtype))
+            torch.testing.assert_close(found, (value, 8 * gradient))
+
+
+def test_a_missing_target_is_one_of_torch(torch: Any) -> None:
+    with pytest.raises(TypeError, match=r"target is a NoneType and pred a torch\.Tensor"):
+        DiceLoss("multiclass")(torch.zeros(2, 4, 8), None)

@@ -14,9 +14,5 @@ Dtype: TypeAlias = Any
 Device: TypeAlias = Any
 
 is_array = array_api_compat.is_array_api_obj
-is_cupy_array = array_api_compat.is_cupy_array
-is_jax_array = array_api_compat.is_jax_array
-is_numpy_array = array_api_compat.is_numpy_array
-is_torch_array = array_api_compat.is_torch_array
 namespace = array_api_compat.array_namespace
 device = array_api_compat.device

@@ -55,8 +55,8 @@ class Backend(Kernels):
         """Where small arrays are scored: their own library unless another is faster."""
         return self, arrays
 
-    def scored(self, x: Array, like: Array, dtype: Dtype) -> Array:
-        """Bring an array out of `scoring` back beside `like`."""
+    def scored(self, x: Array, dtype: Dtype) -> Array:
+        """Bring an array out of `scoring` back, in a dtype."""
         return self.xp.astype(x, dtype, copy=False)
 
     def cut(self, x: Array, block: Block) -> Array:
@@ -181,7 +181,7 @@ class Backend(Kernels):
         else:
             problem.check_statistics(statistics)
         value, slopes = problem.score(statistics)
-        check_cotangent(self, value, cotangent)
+        check_cotangent(self, pred, value, cotangent)
         return value, problem.gradient(slopes, cotangent)
 
     def statistics(
@@ -199,4 +199,4 @@ class Backend(Kernels):
             score_term(self, factor, term, part, dtype).value
             for (factor, term), part in zip(loss.terms, parts, strict=True)
         ]
-        return self.scored(add_values(loss, scores), parts[0][0], dtype)
+        return self.scored(add_values(loss, scores), dtype)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Problem:
     """A loss and the arrays of one call, checked and laid out.
 
-    With `adding`, the statistics are to be added to others.
+    With `adding`, the statistics are to be added to others. Without `lay`, the arrays are
+    checked only.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Problem:
         weight: Array | None,
         *,
         adding: bool = False,
+        lay: bool = True,
     ) -> None:
         self.backend, self.loss, self.pred = backend, loss, pred
         planned = plan(backend, loss, pred, target, weight, adding)
@@ -39,8 +41,9 @@ class Problem:
         self.looking = values.are_checked(backend, pred, target, weight)
         # what is compiled has tiles without values, even of arrays that have some
         self.walks = [Walk(part, self.looking and backend.eager) for part in planned.parts]
-        for walk in self.walks:
-            walk.laid.hold(pred, target, weight)
+        if lay:
+            for walk in self.walks:
+                walk.laid.hold(pred, target, weight)
 
     def let_go(self, done: bool = False) -> None:
         """Forget the arrays of the call, but what was found of them.
@@ -63,10 +66,13 @@ class Problem:
             walk.laid.hold(pred, target, weight)
         self.pred = pred
 
-    def check(self) -> None:
+    def check(self, target: Array, weight: Array | None) -> None:
         """Look at all values, where that is asked for, before anything is computed."""
         if self.looking:
             for walk in self.walks:
+                # of logits, any value has a meaning
+                pred = None if walk.part.first.from_logits else self.pred
+                walk.laid.hold(pred, target, weight)
                 walk.check()
 
     @property
@@ -88,6 +94,12 @@ class Problem:
             raise TypeError(
                 f"statistics hold a {type(array).__name__} and pred is a "
                 f"{type(self.pred).__name__}; expected arrays of one library"
+            )
+        if self.backend.apart(self.pred, array):
+            device = self.backend.device(self.pred)
+            raise ValueError(
+                f"statistics are on device {self.backend.device(array)} and pred on {device}; "
+                f"expected one device; move the parts of the statistics to {device}, by map()"
             )
         if tuple(array.shape[:2]) != expected:
             raise ValueError(
@@ -119,7 +131,7 @@ class Problem:
             for position, (index, _, term) in enumerate(walk.part.terms):
                 if term.maps:
                     parts[index] = walk.maps(position, slopes[index])
-        return b.scored(add_values(self.loss, parts), self.pred, self.dtype), slopes
+        return b.scored(add_values(self.loss, parts), self.dtype), slopes
 
     def gradient(
         self,
@@ -139,7 +151,9 @@ class Problem:
         return total
 
 
-def check_cotangent(backend: Backend, value: Array | None, cotangent: Array | None) -> None:
+def check_cotangent(
+    backend: Backend, pred: Array, value: Array | None, cotangent: Array | None
+) -> None:
     """Raise unless `cotangent` is an array of floats, in the shape of the value if it is known."""
     if cotangent is None:
         return
@@ -148,6 +162,12 @@ def check_cotangent(backend: Backend, value: Array | None, cotangent: Array | No
             f"cotangent is {cotangent!r}; expected an array of floats of the library of pred"
         )
     backend.refuse_kind("cotangent", cotangent)
+    if backend.apart(pred, cotangent):
+        device = backend.device(pred)
+        raise ValueError(
+            f"cotangent is on device {backend.device(cotangent)} and pred on {device}; expected "
+            f"one device; move cotangent to {device}"
+        )
     if value is not None and tuple(cotangent.shape) != tuple(value.shape):
         raise ValueError(
             f"cotangent has shape {tuple(cotangent.shape)}; expected that of the value, "

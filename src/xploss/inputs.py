@@ -58,7 +58,7 @@ class Laid:
     def hold(self, pred: Array, target: Array, weight: Array | None) -> None:
         """Lay out arrays that have been checked."""
         b, layout = self.backend, self.layout
-        self.pred = layout.planes(b, pred)
+        self.pred = None if pred is None else layout.planes(b, pred)
         self.target = layout.planes(b, b.widened(target))
         self.weight = None if weight is None else layout.planes(b, weight)
 
@@ -152,7 +152,6 @@ def check_arrays(backend: Backend, pred: Array, target: Array, weight: Array | N
                 f"device; move {name} to {device}"
             )
         backend.refuse_kind(name, x)
-        backend.refuse_gradient(name, x)
 
 
 def _check_pred_dtype(backend: Backend, pred: Facts) -> None:

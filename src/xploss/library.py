@@ -24,7 +24,7 @@ class Library:
         """The dtype in which a tile is computed, and of the result."""
         return self.xp.float64 if self.xp.finfo(dtype).bits == 64 else self.xp.float32
 
-    def accumulator(self, dtype: Dtype, device: Device) -> Dtype:
+    def accumulator(self, device: Device) -> Dtype:
         """The dtype in which tiles are added up: float64 where the device has it."""
         return self.xp.float64
 
@@ -51,9 +51,6 @@ class Library:
     def on_host(self, x: Array) -> bool:
         """Whether looking at values of `x` costs no device synchronisation."""
         return "cpu" in str(self.device(x)).lower()
-
-    def refuse_gradient(self, name: str, x: Array) -> None:
-        """Raise TypeError if `x`, not `pred`, asks for a gradient."""
 
     def refuse_kind(self, name: str, x: Array) -> None:
         """Raise TypeError if `x` is of a kind of this library that means more than its numbers."""

@@ -142,7 +142,7 @@ class Loss(ABC):
             )
         return statistics.parts
 
-    def __add__(self, other: Any) -> Loss:
+    def __add__(self, other: Loss | int) -> Loss:
         if isinstance(other, Loss):
             return WeightedSum(self.terms + other.terms)
         if isinstance(other, Real) and not isinstance(other, bool) and other == 0:
@@ -151,7 +151,7 @@ class Loss(ABC):
 
     __radd__ = __add__
 
-    def __mul__(self, factor: Any) -> Loss:
+    def __mul__(self, factor: float) -> Loss:
         if isinstance(factor, bool) or not isinstance(factor, Real):
             return NotImplemented
         scale = parameters.number("factor of a loss", factor)
@@ -159,7 +159,7 @@ class Loss(ABC):
 
     __rmul__ = __mul__
 
-    def __truediv__(self, divisor: Any) -> Loss:
+    def __truediv__(self, divisor: float) -> Loss:
         if isinstance(divisor, bool) or not isinstance(divisor, Real):
             return NotImplemented
         if divisor == 0:

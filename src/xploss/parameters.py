@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -27,7 +27,8 @@ def _range(low: float, high: float) -> str:
 
 def positive(name: str, value: Any) -> float:
     """`value` as a finite float above 0."""
-    if (checked := number(name, value, low=0.0)) == 0.0:
+    checked = number(name, value)
+    if checked <= 0.0:
         raise ValueError(f"{name} is {value!r}; expected a number above 0")
     return checked
 
@@ -36,9 +37,8 @@ def numbers(
     name: str, values: Any, low: float = -math.inf, high: float = math.inf
 ) -> tuple[float, ...]:
     """`values` as a tuple of finite floats in [low, high], one per counted class."""
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise TypeError(f"{name} is {values!r}; expected a sequence, one number per counted class")
-    checked = tuple(number(f"{name}[{i}]", v, low, high) for i, v in enumerate(_plain(values)))
+    given = _listed(name, values, "a sequence, one number per counted class")
+    checked = tuple(number(f"{name}[{i}]", v, low, high) for i, v in enumerate(given))
     if not checked:
         raise ValueError(f"{name} is empty; expected one number per counted class")
     return checked
@@ -48,9 +48,10 @@ def number_or_numbers(
     name: str, value: Any, low: float = -math.inf, high: float = math.inf
 ) -> float | tuple[float, ...]:
     """One number, or one per counted class."""
-    if isinstance(value, Iterable):
-        return numbers(name, value, low, high)
-    return number(name, value, low, high)
+    given = plain(value)
+    if isinstance(given, Iterable):
+        return numbers(name, given, low, high)
+    return number(name, given, low, high)
 
 
 def weights(name: str, values: Any) -> tuple[float, ...]:
@@ -70,9 +71,8 @@ def integer(name: str, value: Any) -> int:
 
 def indices(name: str, values: Any) -> tuple[int, ...]:
     """`values` as a tuple of distinct class indices."""
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise TypeError(f"{name} is {values!r}; expected a sequence of class indices")
-    checked = tuple(integer(f"{name}[{i}]", v) for i, v in enumerate(_plain(values)))
+    given = _listed(name, values, "a sequence of class indices")
+    checked = tuple(integer(f"{name}[{i}]", v) for i, v in enumerate(given))
     if not checked:
         raise ValueError(f"{name} is empty; expected at least one class index, or None for all")
     if min(checked) < 0 or len(set(checked)) < len(checked):
@@ -96,9 +96,17 @@ def flag(name: str, value: Any) -> bool:
     return value
 
 
-def _plain(values: Any) -> Any:
-    """Arrays and tensors as lists of numbers; everything else as it is."""
+def plain(values: Any) -> Any:
+    """Arrays and tensors as numbers, or lists of them; everything else as it is."""
     return values.tolist() if hasattr(values, "tolist") else values
+
+
+def _listed(name: str, values: Any, expected: str) -> Iterable[Any]:
+    """`values`, which have an order: of a dict, Python would give the keys."""
+    given = plain(values)
+    if isinstance(given, str | Mapping | set | frozenset) or not isinstance(given, Iterable):
+        raise TypeError(f"{name} is {values!r}; expected {expected}")
+    return given
 
 
 def _quoted(allowed: Sequence[str]) -> str:

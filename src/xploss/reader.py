@@ -68,7 +68,7 @@ class Reader:
     @lazy
     def accumulator(self) -> Dtype:
         """The dtype of the sums over tiles."""
-        return self.backend.accumulator(self.dtype, self.backend.device(self.laid.pred))
+        return self.backend.accumulator(self.backend.device(self.laid.pred))
 
     @lazy
     def weighted(self) -> bool:
@@ -268,7 +268,9 @@ class Reader:
         """Whether every target of a tile is 0 or 1; if not, it is looked whether it is in range."""
         part = self.part
         hard = not part.float_target or self.memory.hard or self.backend.is_hard(dense)
-        self._soft = self._soft or not hard
+        if not hard:
+            # threads may do so at the same time
+            self._soft = True
         if (part.masked or not hard) and self.looking and not self.memory.trusted:
             low, high = self.backend.extent(dense)
             if not (low >= 0 and high <= 1):

@@ -47,7 +47,7 @@ class Statistics:
         """All arrays, in one tuple."""
         return tuple(array for part in self.parts for array in part)
 
-    def __add__(self, other: object) -> Statistics:
+    def __add__(self, other: Statistics | int) -> Statistics:
         if isinstance(other, int) and other == 0:
             return self
         if not isinstance(other, Statistics):

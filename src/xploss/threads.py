@@ -6,10 +6,13 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import copy_context
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 T = TypeVar("T")
 
@@ -41,14 +44,13 @@ class Workers:
     ) -> None:
         self._set_up = set_up
         self._started = started
-        self._lock = threading.Lock()
-        self._pools: dict[int, ThreadPoolExecutor] = {}
+        self._forget()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forget)
 
     def _forget(self) -> None:
         self._lock = threading.Lock()
-        self._pools = {}
+        self._held: tuple[int, ThreadPoolExecutor] | None = None
 
     def map(
         self,
@@ -79,13 +81,8 @@ class Workers:
                         turns.clear()
                         raise
 
-        joins = self._set_up is None
-        pool = self._pool(count - int(joins))
-        # in the caller's context, which NumPy's way of handling errors is part of
-        others = [
-            pool.submit(copy_context().run, take_turns)
-            for _ in range(min(count, len(work)) - int(joins))
-        ]
+        others = self._begin(take_turns, count, len(work))
+        joins = self._set_up is None or not others
         try:
             if joins:
                 take_turns()
@@ -98,14 +95,35 @@ class Workers:
             other.result()
         return found
 
+    def _begin(self, task: Callable[[], None], count: int, items: int) -> list[Future[None]]:
+        """Give a task to so many threads, the caller counted if it works too, or to fewer."""
+        own, begun = int(self._set_up is None), list[Future[None]]()
+        # there are no more threads to be had, as once the main thread has ended
+        with suppress(RuntimeError):
+            pool = self._pool(count - own)
+            # in the caller's context, which NumPy's way of handling errors is part of
+            begun.extend(
+                pool.submit(copy_context().run, task) for _ in range(min(count, items) - own)
+            )
+        return begun
+
     def _pool(self, count: int) -> ThreadPoolExecutor:
+        """A pool of at least so many threads: the largest that was asked for."""
         with self._lock:
-            if count not in self._pools:
-                self._pools[count] = self._start(count)
-            return self._pools[count]
+            size, pool = self._held or (0, None)
+            if pool is None or size < count:
+                if pool is not None:
+                    # what it was given is done, and who is about to give more works alone
+                    pool.shutdown(wait=False)
+                pool = self._start(count)
+                self._held = count, pool
+            return pool
 
     def _start(self, count: int) -> ThreadPoolExecutor:
         """A pool whose threads are all running and set up."""
+        # which cannot be imported any more once the main thread has ended
+        from concurrent.futures import ThreadPoolExecutor
+
         pool = ThreadPoolExecutor(count, thread_name_prefix="xploss")
         together = threading.Barrier(count)
 
@@ -132,7 +150,7 @@ class Workers:
 
 
 def default_count() -> int:
-    """The threads of a walk: XPLOSS_NUM_THREADS, or the processors of this process."""
+    """The threads of a walk in NumPy: XPLOSS_NUM_THREADS, or the processors of this process."""
     given = os.environ.get("XPLOSS_NUM_THREADS", "")
     if given:
         if not given.isdecimal() or int(given) < 1:

@@ -28,9 +28,9 @@ def checks(when: Literal["always", "auto", "never"]) -> AbstractContextManager[N
         synchronisation: eager arrays on a CPU. ``"always"`` looks on any device; ``"never"``
         trusts the caller. Under ``jax.jit``, ``torch.compile``, ``torch.func``, ``vmap``, forward
         mode and tracers there are no values to look at, except where a compiled loss runs the
-        tiles of eager mode: on a CPU, in float32 or float64, of 2^20 elements or more,
-        multi-class or a histogram of `LovaszLoss`, and not with ``reduction="none"``. Types,
-        shapes, dtypes and devices are checked always.
+        tiles of eager mode: with torch 2.13 or later, on a CPU, in float32 or float64, of 2^20
+        elements or more, multi-class or a histogram of `LovaszLoss`, and not with
+        ``reduction="none"``. Types, shapes, dtypes and devices are checked always.
 
     Notes
     -----

@@ -181,7 +181,7 @@ class Walk(Reader):
                 reading = self.class_reading()
                 term.pull(Probability(b, notes, ready=True, notes=notes), reading, near)
                 self._put(notes, reading.slopes.p)
-            return tuple(b.scored(x, room, self.accumulator) for x in statistics)
+            return tuple(b.scored(x, self.accumulator) for x in statistics)
 
         pairs = [(r, c) for r in range(len(rows)) for c in range(classes)]
         found = b.map(measure_class, pairs, self.grid.workers)
@@ -331,7 +331,7 @@ class Walk(Reader):
 
     def _near(self, slopes: tuple[Array, ...]) -> tuple[Array, ...]:
         """Slopes as the tiles take them: beside `pred`, in the dtype of the computation."""
-        return tuple(self.backend.scored(slope, self.laid.pred, self.dtype) for slope in slopes)
+        return tuple(self.backend.scored(slope, self.dtype) for slope in slopes)
 
     def _put(self, place: Array, x: Array) -> None:
         if x is not place:

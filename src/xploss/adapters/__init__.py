@@ -43,7 +43,7 @@ def backend_of(x: Any, *others: Any) -> Backend:
 
 def _is(x: Any, library: str, kind: str) -> bool:
     module = sys.modules.get(library)
-    return module is not None and isinstance(x, getattr(module, kind))
+    return module is not None and isinstance(x, getattr(module, kind, ()))
 
 
 def _generic(x: Any) -> Backend:

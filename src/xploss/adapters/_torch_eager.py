@@ -13,7 +13,7 @@ import torch
 from .._xp import Array, Dtype, Namespace
 from ..backend import Backend
 from ..engine import Problem
-from ..threads import CALMING, Workers
+from ..threads import Workers
 from ..tiles import KEPT, LARGE
 from ._torch_call import State
 from ._torch_graph import TorchBackend
@@ -66,7 +66,7 @@ class EagerBackend(EagerKernels):
 
     def total(self, parts: Sequence[Array], per_sample: bool) -> Array:
         # a call for each tile would take longer than the sums of a small one
-        dtype = self.accumulator(parts[0].dtype, parts[0].device)
+        dtype = self.accumulator(parts[0].device)
         if per_sample:
             return torch.stack(list(parts)).sum(0, dtype=dtype)
         return torch.cat(list(parts)).sum(0, keepdim=True, dtype=dtype)
@@ -123,10 +123,10 @@ class EagerBackend(EagerKernels):
         if all(isinstance(a, torch.Tensor) and a.device.type == "cpu" for a in arrays):
             from .numpy import BACKEND as NUMPY
 
-            return NUMPY, [a.numpy() for a in arrays]
+            return NUMPY, [(a.float() if a.dtype == torch.bfloat16 else a).numpy() for a in arrays]
         return super().scoring(arrays)
 
-    def scored(self, x: Array, like: Array, dtype: Dtype) -> Array:
+    def scored(self, x: Array, dtype: Dtype) -> Array:
         if isinstance(x, torch.Tensor):
             return x.to(dtype)
         return torch.from_numpy(np.asarray(x, NUMPY_DTYPES[dtype]))
@@ -142,6 +142,9 @@ class EagerBackend(EagerKernels):
     def backward(
         self, state: State, cotangent: Array, pred: Array, target: Array, weight: Array | None
     ) -> Array:
+        if torch.compiler.is_compiling():
+            # compiled autograd traces what eager calls are to do on the way back
+            return self._graph.backward(state, cotangent, pred, target, weight)
         watched = torch.is_grad_enabled() or is_batched(cotangent) or carries_tangent(cotangent)
         with state.lock:
             if not watched:
@@ -224,6 +227,3 @@ class DeviceBackend(EagerBackend):
     ) -> Array:
         place = TorchBackend.place_errors(self, errors, bins, hinge, truth)
         return place if room is None else room.copy_(place)
-
-
-torch.empty(CALMING, dtype=torch.uint8)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -66,7 +67,7 @@ class TorchBackend(Backend):
     def apart(self, x: Array, y: Array) -> bool:
         return bool(x.device != y.device)
 
-    def accumulator(self, dtype: Dtype, device: Device) -> Dtype:
+    def accumulator(self, device: Device) -> Dtype:
         return torch.float32 if device.type == "mps" else torch.float64
 
     def isdtype(self, x: Array, kind: str | tuple[str, ...]) -> bool:
@@ -82,6 +83,12 @@ class TorchBackend(Backend):
     def refuse_kind(self, name: str, x: Array) -> None:
         if torch.compiler.is_compiling():
             return
+        parallel = sys.modules.get("torch.distributed.tensor")
+        if parallel is not None and isinstance(x, parallel.DTensor):
+            raise TypeError(
+                f"{name} is a DTensor; expected the tensor of this process; pass "
+                f"{name}.to_local(), and add the statistics of all processes"
+            )
         if x.is_nested:
             raise TypeError(
                 f"{name} is a nested tensor; expected a dense one; pad it by "
@@ -92,17 +99,13 @@ class TorchBackend(Backend):
                 f"{name} has layout {x.layout}; expected a dense tensor; pass {name}.to_dense()"
             )
 
-    def refuse_gradient(self, name: str, x: Array) -> None:
-        if x.requires_grad:
-            raise TypeError(
-                f"{name} requires a gradient; gradients flow to pred only; pass {name}.detach()"
-            )
-
     def refuse_gradients(self, target: Array, weight: Array | None) -> None:
         """Raise TypeError if a tensor other than pred asks for a gradient."""
         for name, x in (("target", target), ("weight", weight)):
-            if isinstance(x, torch.Tensor):
-                self.refuse_gradient(name, x)
+            if isinstance(x, torch.Tensor) and x.requires_grad:
+                raise TypeError(
+                    f"{name} requires a gradient; gradients flow to pred only; pass {name}.detach()"
+                )
 
     def compute_dtype(self, dtype: Dtype) -> Dtype:
         return torch.float64 if dtype == torch.float64 else torch.float32
@@ -238,6 +241,8 @@ class TorchBackend(Backend):
 
     def value(self, loss: Loss, pred: Array, target: Array, weight: Array | None) -> Array:
         self.refuse_gradients(target, weight)
+        if not self.traces:
+            pred, target, weight = map(_bare, (pred, target, weight))
         if self.traces and torch.compiler.is_dynamo_compiling() and _torch_op.fits(loss, pred):
             Problem(self, loss, pred, target, weight)  # its checks, while tracing
             return _torch_op.value(loss, pred, target, weight)
@@ -281,9 +286,11 @@ class TorchBackend(Backend):
     def _plain(
         self, pred: Array, target: Array, weight: Array | None
     ) -> tuple[Array, Array, Array | None]:
-        """The tensors of a call without graphs and tangents."""
+        """The tensors of a call without graphs, tangents and what subclasses add."""
         self.refuse_gradients(target, weight)
-        if not self.traces or not isinstance(target, torch.Tensor):
+        if not self.traces:
+            return _bare(pred), _bare(target), _bare(weight)
+        if not isinstance(target, torch.Tensor):
             return pred, target, weight
         weighed = weight.detach() if isinstance(weight, torch.Tensor) else weight
         return pred.detach(), target.detach(), weighed
@@ -323,3 +330,9 @@ class TorchBackend(Backend):
         # the transpose of what a cotangent of the terms is pulled by
         _, transposed = torch.func.vjp(lambda cot: problem.gradient(slopes, cot), value)
         return transposed(tangent)[0]
+
+
+def _bare(x: Any) -> Any:
+    """A tensor of a subclass as a plain one, whose operations only compute."""
+    known = type(x) is torch.Tensor or not isinstance(x, torch.Tensor)
+    return x if known else x.as_subclass(torch.Tensor)

@@ -50,8 +50,7 @@ class SmallBackend(EagerBackend):
     ) -> tuple[Array, Array]:
         if cotangent is not None or statistics is not None:
             return super().value_and_grad(loss, pred, target, weight, cotangent, statistics)
-        self.refuse_gradients(target, weight)
-        arrays = map(_own, (pred, target, weight))
+        arrays = map(_own, self._plain(pred, target, weight))
         value, gradient = NUMPY.value_and_grad(loss, *arrays, None, None)
         return _tensor(value), _tensor(gradient).to(pred.dtype)
 
@@ -73,9 +72,12 @@ class SmallBackend(EagerBackend):
 
 
 def is_small(*arrays: Any) -> bool:
-    """Whether all are tensors of few numbers on a CPU, or None, and nobody watches operations."""
-    for x in arrays:
-        if x is not None and not (
+    """Whether all are tensors of few numbers on a CPU, and nobody watches operations.
+
+    The last, a weight, may be None.
+    """
+    for x in arrays if arrays[-1] is not None else arrays[:-1]:
+        if not (
             isinstance(x, torch.Tensor)
             and x.numel() <= MOST
             and x.dtype in _DTYPES

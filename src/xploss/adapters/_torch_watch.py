@@ -37,11 +37,13 @@ def _is_recorded() -> bool:
 
 
 def _is_more(x: Any) -> bool:
-    """Whether `x` is a tensor wrapped by a transformation, or of a class of somebody else's."""
-    if type(x) is torch.Tensor or type(x) is torch.nn.Parameter:
-        wrapped: bool = torch._C._functorch.is_functorch_wrapped_tensor(x)  # noqa: SLF001
-        return wrapped
-    return isinstance(x, torch.Tensor)
+    """Whether `x` is a tensor wrapped by a transformation, or computes in a way of its own."""
+    if not isinstance(x, torch.Tensor):
+        return False
+    if type(x).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
+        return True
+    wrapped: bool = torch._C._functorch.is_functorch_wrapped_tensor(x)  # noqa: SLF001
+    return wrapped
 
 
 def in_forward_mode() -> bool:

@@ -48,10 +48,12 @@ class JaxBackend(Backend):
         return x.device if self.concrete(x) else None
 
     def apart(self, x: Array, y: Array) -> bool:
-        # arrays on several devices may be divided among them in different ways
-        return self.concrete(x) and self.concrete(y) and bool(x.devices() != y.devices())
+        # arrays on several devices may be divided among them in different ways, and one that was
+        # put on none goes where the others are
+        bound = all(self.concrete(a) and a.committed for a in (x, y))
+        return bound and bool(x.devices() != y.devices())
 
-    def accumulator(self, dtype: Dtype, device: Device) -> Dtype:
+    def accumulator(self, device: Device) -> Dtype:
         return jnp.float64 if jax.config.jax_enable_x64 else jnp.float32
 
     def index_dtype(self) -> Dtype:
@@ -62,6 +64,11 @@ class JaxBackend(Backend):
 
     def constant(self, values: Any, like: Array) -> Array:
         return jnp.asarray(values, dtype=like.dtype)
+
+    def isdtype(self, x: Array, kind: str | tuple[str, ...]) -> bool:
+        # floats of 8 bits and fewer are to store, not to compute with
+        narrow = jnp.issubdtype(x.dtype, jnp.floating) and jnp.finfo(x.dtype).bits < 16
+        return not narrow and super().isdtype(x, kind)
 
     def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
         if self.concrete(x):
@@ -249,7 +256,7 @@ class JaxBackend(Backend):
             return _value_and_grad(loss, pred, target, weight, cotangent, statistics)
 
         check_arrays(self, pred, target, weight)
-        check_cotangent(self, None, cotangent)
+        check_cotangent(self, pred, None, cotangent)
         found: tuple[Array, Array] = automatic(
             call, pred, target, weight, cotangent, statistics, gradient=True
         )
@@ -271,8 +278,10 @@ class JaxBackend(Backend):
 
     def _check(self, loss: Loss, pred: Array, target: Array, weight: Array | None) -> Problem:
         """All checks of a call, before it is compiled."""
-        problem = Problem(self, loss, pred, target, weight)
-        problem.check()
+        # within a trace, operations even on arrays that are none of its own would be traced
+        with jax.ensure_compile_time_eval():
+            problem = Problem(self, loss, pred, target, weight, lay=False)
+            problem.check(target, weight)
         return problem
 
 

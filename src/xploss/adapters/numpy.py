@@ -122,7 +122,7 @@ class NumpyBackend(FlatBackend):
     def one_hot(self, labels: Array, classes: int, dtype: Dtype) -> Array:
         return (labels == np.arange(classes, dtype=labels.dtype)[:, None]).astype(dtype, copy=False)
 
-    def scored(self, x: Array, like: Array, dtype: Dtype) -> Array:
+    def scored(self, x: Array, dtype: Dtype) -> Array:
         return np.asarray(x, dtype)
 
     def contiguous(self, x: Array) -> Array:

@@ -8,7 +8,7 @@ from numbers import Real
 from xploss._xp import Array
 from xploss.adapters import backend_of
 from xploss.backend import Backend
-from xploss.parameters import integer, positive
+from xploss.parameters import integer, plain, positive
 
 
 def backend_for(name: str, array: Array, kinds: tuple[str, ...], hint: str) -> Backend:
@@ -33,7 +33,8 @@ def measured_axes(name: str, ndim: int, axes: int | Sequence[int] | None) -> tup
         raise ValueError(f"{name} has no axes; expected at least one")
     if axes is None:
         return tuple(range(ndim))
-    given = axes if isinstance(axes, Iterable) else [axes]
+    given = plain(axes)
+    given = given if isinstance(given, Iterable) else [given]
     found = tuple(integer("axes", axis) for axis in given)
     found = tuple(axis + ndim if axis < 0 else axis for axis in found)
     if not found or len(set(found)) < len(found) or not all(0 <= axis < ndim for axis in found):
@@ -46,11 +47,12 @@ def measured_axes(name: str, ndim: int, axes: int | Sequence[int] | None) -> tup
 
 def pixel_sizes(sampling: float | Iterable[float], count: int) -> tuple[float, ...]:
     """Return the size of a pixel along each of `count` axes."""
-    if isinstance(sampling, Real):
-        return (positive("sampling", sampling),) * count
-    if not isinstance(sampling, Iterable):
+    given = plain(sampling)
+    if isinstance(given, Real):
+        return (positive("sampling", given),) * count
+    if not isinstance(given, Iterable):
         raise TypeError(f"sampling is {sampling!r}; expected a number, or one per measured axis")
-    sizes = tuple(positive(f"sampling[{i}]", size) for i, size in enumerate(sampling))
+    sizes = tuple(positive(f"sampling[{i}]", size) for i, size in enumerate(given))
     if len(sizes) != count:
         raise ValueError(
             f"sampling has {len(sizes)} numbers; expected {count}, one per measured axis; "
