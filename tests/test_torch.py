@@ -589,19 +589,43 @@ def test_nothing_of_a_device_is_looked_at(torch: Any, loss: Loss, weighted: bool
 
 
 @pytest.mark.parametrize("mode", ["binary", "multiclass"])
-@pytest.mark.parametrize("method", ["sort", "histogram"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        (LovaszLoss, {"method": "sort"}),
+        *((kind, {}) for kind in (LovaszLoss, DiceLoss, CrossEntropyLoss, FocalLoss)),
+    ],
+)
 def test_nothing_of_many_pixels_of_a_device_is_looked_at(
-    torch: Any, mode: Any, method: Any
+    torch: Any, mode: Any, dtype: str, kind: Any, given: Any
 ) -> None:
-    """So many that a histogram is not computed by sorting."""
-    shape = (2, 3, 600, 700)
-    x = torch.empty(shape, device="meta", requires_grad=True)
-    given = shape if mode == "binary" else (2, 600, 700)
-    t = torch.empty(given, device="meta", dtype=torch.int64)
-    value = LovaszLoss(mode, method=method)(x, t)
+    """So many that a histogram is not computed by sorting, and that there are several tiles."""
+    shape = (2, 7, 600, 700)
+    x = torch.empty(shape, device="meta", requires_grad=True, dtype=getattr(torch, dtype))
+    labels = shape if mode == "binary" else (2, 600, 700)
+    t = torch.empty(labels, device="meta", dtype=torch.int64)
+    value = kind(mode, ignore_index=255, **given)(x, t)
     (gradient,) = torch.autograd.grad(value, x)
     assert value.device.type == gradient.device.type == "meta"
     assert (value.dtype, gradient.shape) == (torch.float32, x.shape)
+
+
+def test_a_gradient_that_is_not_kept_is_not_made(
+    torch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a device nobody looks whether one rounded to half precision needs no other factor."""
+    from xploss.adapters.torch import _DEVICE
+    from xploss.walk import Walk
+
+    made, pulled = [], Walk._pulled
+    monkeypatch.setattr(Walk, "_pulled", lambda *given: made.append(1) or pulled(*given))
+    monkeypatch.setattr(_DEVICE, "on_host", lambda x: False)
+    x, t = torch.randn(2, 7, 300, 300), torch.randint(0, 7, (2, 300, 300))
+    for dtype in (torch.float32, torch.bfloat16):
+        _DEVICE.value_and_grad(CrossEntropyLoss("multiclass"), x.to(dtype), t, None, None, None)
+        assert len(made) == 1
+        made.clear()
 
 
 def test_tensors_of_subclasses_are_checked_as_plain_ones(torch: Any) -> None:

@@ -33,6 +33,8 @@ class Backend(Kernels):
     holds: ClassVar[bool] = False
     """Whether the gradient's array may hold the probabilities until they are pulled."""
 
+    scored_bins: ClassVar[int] = 1 << 13
+    """Classes are scored together as long as they have no more bins than this."""
     by_class: ClassVar[bool] = False
     """Whether large statistics and their slopes are better found class by class, from all of p."""
 

@@ -34,8 +34,8 @@ def score_term(
     if term.reduction != "none":
         value = scorer.add_all(terms)
     else:
-        if term.classes is not None and terms.shape[1] == arrays[0].shape[1]:
-            terms = terms @ xp.permute_dims(_selection(scorer, term, arrays[0]), (1, 0))
+        if terms.shape[1] == arrays[0].shape[1]:
+            terms = counted(xp, terms, term)
         value = terms if term.per_sample else terms[0, :]
     scale = share
     if factor != 1.0:
@@ -57,7 +57,7 @@ def scale_slopes(
         return tuple(slope * cot for slope in slopes)
     cot = cot if term.per_sample else cot[None, :]
     if term.classes is not None and cot.shape[1] == len(term.classes):
-        cot = cot @ _selection(scorer, term, slopes[0])
+        cot = among_all(scorer.xp, cot, term, slopes[0].shape[1])
     return tuple(slope * _expand(scorer.xp, cot, slope) for slope in slopes)
 
 
@@ -84,8 +84,17 @@ def _expand(xp: Namespace, scale: Array, slope: Array) -> Array:
     return scale[(..., *([None] * (slope.ndim - 2)))] if slope.ndim > 2 else scale
 
 
-def _selection(backend: Backend, term: Term, like: Array) -> Array:
-    """One row per counted class, one column per class."""
-    counted = () if term.classes is None else term.classes
-    rows = [[float(column == index) for column in range(like.shape[1])] for index in counted]
-    return backend.constant(rows, like)
+def counted(xp: Namespace, x: Array, term: Term) -> Array:
+    """Of one entry per class along axis 1, those of the classes that count."""
+    if term.classes is None:
+        return x
+    return xp.concat([x[:, c : c + 1, ...] for c in term.classes], axis=1)
+
+
+def among_all(xp: Namespace, x: Array, term: Term, classes: int) -> Array:
+    """Entries of the classes that count along axis 1 of those of all, with 0 for the others."""
+    if term.classes is None:
+        return x
+    given = {c: x[:, i : i + 1, ...] for i, c in enumerate(term.classes)}
+    zero = xp.zeros_like(x[:, :1, ...])
+    return xp.concat([given.get(c, zero) for c in range(classes)], axis=1)

@@ -14,6 +14,15 @@ LARGE = 1 << 22
 """From about so many elements on, a tile's memory counts, and what threads cost does not."""
 
 
+def device_limit(size: int) -> int:
+    """How many elements a tile of `size` elements has on a device.
+
+    Some tiles, so that what is computed of one is small beside the whole; but large ones, for each
+    operation has to be started.
+    """
+    return min(1 << 24, max(1 << 22, size >> 3))
+
+
 @dataclass(frozen=True)
 class Block:
     """A tile's place: a range of samples and a range of pixels, with all classes.

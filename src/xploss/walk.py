@@ -11,6 +11,7 @@ from .activations import Probability
 from .lazy import lazy
 from .reader import Reader
 from .reading import Slopes
+from .scoring import among_all, counted
 from .tiles import KEPT, Block, Grid
 
 if TYPE_CHECKING:
@@ -69,13 +70,15 @@ class Walk(Reader):
         b, part, pred = self.backend, self.part, self.laid.pred
         if not b.holds or self.small:
             return
-        if part.ahead:
+        # to multiply what is rounded already, one has to look at the factor
+        ahead = part.ahead and (part.wide or b.on_host(pred))
+        if ahead:
             _, factor, term = part.terms[0]
             count = b.full((1, part.layout.sizes[1]), self._pixels_ahead(), self.accumulator, pred)
             self.memory.scorer, (count,) = b.scoring((count,))
-            ahead = term.slopes_ahead(count, self.memory.scorer)
-            self.memory.ahead = tuple(slope * factor for slope in ahead)
-        if part.ahead or part.settles:
+            slopes = term.slopes_ahead(count, self.memory.scorer)
+            self.memory.ahead = tuple(slope * factor for slope in slopes)
+        if ahead or part.settles:
             self.memory.room = b.empty_like(pred)
 
     def _pixels_ahead(self) -> float:
@@ -83,6 +86,9 @@ class Walk(Reader):
         b, part, (ignore, *_) = self.backend, self.part, self.part.ignored
         samples, _, pixels = part.layout.sizes
         if ignore is None or not part.layout.labels or part.weight is not None:
+            return samples * pixels
+        if not b.on_host(self.laid.target):
+            # a factor will tell
             return samples * pixels
 
         def left(block: Block) -> float:
@@ -216,13 +222,7 @@ class Walk(Reader):
         )
         if term.mode == "multiclass":
             return inputs.restore_map(b, out, part.layout)
-        return inputs.restore(b, self._counted(out, term), part.layout)
-
-    def _counted(self, planes: Array, term: Term) -> Array:
-        """The planes of the classes that count."""
-        if term.classes is None:
-            return planes
-        return self.backend.xp.concat([planes[:, c : c + 1, :] for c in term.classes], axis=1)
+        return inputs.restore(b, counted(b.xp, out, term), part.layout)
 
     def lay_cotangent(self, term: Term, cotangent: Array | None) -> Array | None:
         """A cotangent of a map of pixels as planes (N, 1|C, n)."""
@@ -232,11 +232,7 @@ class Walk(Reader):
         if term.mode == "multiclass":
             return xp.reshape(cotangent, (self.part.layout.shape[0], 1, -1))
         planes = inputs.planes(self.backend, cotangent, self.part.layout.class_axis)
-        if term.classes is None:
-            return planes
-        given = {c: planes[:, i : i + 1, :] for i, c in enumerate(term.classes)}
-        zero = xp.zeros_like(planes[:, :1, :])
-        return xp.concat([given.get(c, zero) for c in range(classes)], axis=1)
+        return among_all(xp, planes, term, classes)
 
     def pull(
         self,

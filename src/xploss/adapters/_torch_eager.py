@@ -5,18 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from .._xp import Array, Dtype, Namespace
+from .._xp import Array, Device, Dtype, Namespace
 from ..backend import Backend
 from ..engine import Problem
 from ..threads import Workers
-from ..tiles import KEPT, LARGE
+from ..tiles import KEPT, LARGE, device_limit
 from ._torch_call import State
-from ._torch_graph import TorchBackend
+from ._torch_graph import Place, TorchBackend
 from ._torch_kernels import EagerKernels
 from ._torch_lookups import NUMPY_DTYPES
 from ._torch_watch import carries_tangent, is_batched
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 _HUGE = 1 << 22
 """From so many bytes on, NumPy asks the system for huge pages."""
+_ROWS = 64
+"""The most rows of sums on a device, which are added in the end."""
+_PLACES = 1 << 20
+"""The most places of all rows."""
 
 
 class EagerBackend(EagerKernels):
@@ -180,6 +185,7 @@ class DeviceBackend(EagerBackend):
     """torch tensors on a device: large tiles, by the calling thread and on its stream."""
 
     by_class = False
+    scored_bins = 1 << 24
     one_exponential = False
     fused_classes = 1 << 16
     group = 1
@@ -200,13 +206,30 @@ class DeviceBackend(EagerBackend):
         return torch.empty_like(x)
 
     def tile_limit(self, part: Part) -> int:
-        return 1 << 24
+        return device_limit(part.size)
+
+    def constant(self, values: Any, like: Array) -> Array:
+        return _constant(_frozen(values), like.dtype, like.device)
+
+    def count_classes(self, truth: Place, classes: int) -> Array:
+        ones = torch.ones_like(truth.index) if truth.labelled is None else truth.labelled
+        return self._add_up(ones.reshape(-1).to(torch.int64), truth, classes)
+
+    def add_along(self, index: Array, values: Array, length: int) -> Array:
+        # who adds to the same place waits: so neighbours do so in rows of their own
+        rows = max(1, min(_ROWS, _PLACES // length))
+        if rows > 1:
+            row = torch.arange(len(index), device=index.device).remainder_(rows)
+            index = row.mul_(length).add_(index)
+        found = super().add_along(index, values, rows * length)
+        return found.view(rows, length).sum(0)
 
     def cost_of_margin(
         self, margin: Array, bent: Array | None = None
     ) -> tuple[Array, Array | None]:
         return -torch.nn.functional.logsigmoid(margin), None
 
+    whole_part = TorchBackend.whole_part
     extent = TorchBackend.extent
     take_at = TorchBackend.take_at
     added = TorchBackend.added
@@ -227,3 +250,14 @@ class DeviceBackend(EagerBackend):
     ) -> Array:
         place = TorchBackend.place_errors(self, errors, bins, hinge, truth)
         return place if room is None else room.copy_(place)
+
+
+@lru_cache(maxsize=1024)
+def _constant(values: Any, dtype: Dtype, device: Device) -> Array:
+    """Numbers on a device: to copy them anew would wait for all that is under way there."""
+    return torch.tensor(values, dtype=dtype, device=device)
+
+
+def _frozen(values: Any) -> Any:
+    """Lists as tuples."""
+    return tuple(map(_frozen, values)) if isinstance(values, list | tuple) else values

@@ -214,12 +214,15 @@ class TorchBackend(Backend):
         else:
             one = weight.expand(values.shape).reshape(-1).to(dtype)
             value = value * one
-        found = []
-        for source in (one, value):
-            # one place more, for what counts nowhere
-            zeros = torch.zeros(length + 1, dtype=source.dtype, device=flat.device)
-            found.append(zeros.scatter_add(0, flat, source)[:length].reshape(shape))
+        # one place more, for what counts nowhere
+        lines = (self.add_along(flat, source, length + 1)[:length] for source in (one, value))
+        found = [line.reshape(shape) for line in lines]
         return tuple(found) if held is None else (held[0] + found[0], held[1] + found[1])
+
+    def add_along(self, index: Array, values: Array, length: int) -> Array:
+        """The sum of the values of each place on a line."""
+        zeros = torch.zeros(length, dtype=values.dtype, device=values.device)
+        return zeros.scatter_add(0, index, values)
 
     def running_sum(self, x: Array, dtype: Dtype | None = None) -> Array:
         return torch.cumsum(x, -1, dtype=dtype)

@@ -96,7 +96,8 @@ class EagerKernels(EagerLookUps):
         if whole and at_truth is None and _in_one_piece(p, slope, p if place is None else place):
             out = self._fresh(p) if place is None else place
             return _PULL_SOFTMAX(slope, p, 1, p.dtype, grad_input=out)
-        if apart or torch.is_autocast_enabled(p.device.type):
+        if apart or not self.on_host(p) or torch.is_autocast_enabled(p.device.type):
+            # a product of matrices may be one of few digits
             held = self.multiply(p, slope, slope if apart and whole else None)
             mean = torch.sum(held, 1, keepdim=True, out=self._fresh(p[:, :1]))
         else:

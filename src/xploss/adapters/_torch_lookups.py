@@ -268,7 +268,7 @@ class EagerLookUps(TorchBackend):
     def _add_up(self, values: Array, truth: Place, classes: int) -> Array:
         """The sum of the values of each sample and label, (k, C)."""
         index, length = self._by_sample(truth, classes)
-        return values.new_zeros(length).scatter_add_(0, index, values).view(-1, classes)
+        return self.add_along(index, values, length).view(-1, classes)
 
     @staticmethod
     def _by_sample(truth: Place, classes: int) -> tuple[Array, int]:

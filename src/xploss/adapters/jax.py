@@ -309,7 +309,10 @@ class _Sum:
 
 
 def _on_host() -> bool:
-    return bool(jax.default_backend() == "cpu")
+    """Whether what is not put anywhere else is computed on a CPU."""
+    device = jax.config.jax_default_device
+    chosen = jax.default_backend() if device is None else getattr(device, "platform", device)
+    return bool(chosen == "cpu")
 
 
 def _in_order(x: Array) -> Array:

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from ..backend import Backend
     from ..reading import Reading
 
-CHUNK = 1 << 13
-"""Classes are scored together as long as they have no more bins than this."""
 MOST = 1 << 19
 """The most bins: with more, a place in float32 would hardly have a digit within a bin."""
 SMALL = 1 << 14
@@ -221,9 +219,9 @@ class LovaszLoss(Term):
         xp, (size, total) = backend.xp, statistics
         # of the pixels' dtype
         narrow = xp.float64 if bits == 64 else xp.float32
-        (rows, classes), step = size.shape[:2], max(1, CHUNK // self.count)
+        (rows, classes), step = size.shape[:2], max(1, backend.scored_bins // self.count)
         # a trace would hold the same operations again for each part
-        if (rows == 1 and step >= classes) or not backend.in_place:
+        if rows * classes <= step or not backend.in_place:
             *found, lines = self._score_bins(size, total, backend, narrow)
             return tuple(found), (lines,)
         slopes = xp.empty((*size.shape, 2), dtype=narrow, device=backend.device(total))
