@@ -243,8 +243,28 @@ class TestCompiled:
         expected = torch.stack([function(image) for image in images])
         assert_array_equal(torch.func.vmap(function)(images), expected)
 
+    @pytest.mark.parametrize("function", [distance_transform, border_weight])
+    def test_torch_on_a_cpu_takes_the_way_of_numpy(self, torch: Any, function: Any) -> None:
+        image = random_cells((11, 13), 5, 0.3, seed=1)
+        given = torch.tensor(image)
+        found = function(given)
+        assert_allclose(found, function(image), rtol=1e-6)
+        # which leaves the tensor to torch alone
+        given.untyped_storage().resize_(1 << 12)
+
+    def test_sizes_and_axes_without_axes(self, xp: Library) -> None:
+        image = xp.asarray(random_cells((5, 6), 3, 0.3, seed=1))
+        found = distance_transform(image, axes=np.array(1), sampling=np.array(2.0))
+        expected = distance_transform(image, axes=1, sampling=2.0)
+        assert_array_equal(xp.to_numpy(found), xp.to_numpy(expected))
+
 
 class TestClassWeights:
+    def test_traced_labels_are_refused(self, jax: Any) -> None:
+        labels = jax.numpy.zeros((2, 3), int)
+        with pytest.raises(TypeError, match=r"targets\[0\] is traced; .*before compiling"):
+            jax.jit(lambda t: class_weights(t, 2))(labels)
+
     def test_inverse_by_hand(self, xp: Library) -> None:
         targets = xp.asarray([[0, 0, 0], [0, 0, 1], [1, 3, 0]])
         # 6, 2, 0 and 1 of 9 pixels, in 3 classes
@@ -336,6 +356,8 @@ class TestClassWeights:
 
 IMAGE = np.asarray([[0, 1], [2, 0]])
 ONE_HOT = np.moveaxis(np.eye(3, dtype=np.int64)[IMAGE], -1, 1)
+LAST = np.moveaxis(ONE_HOT, 1, -1)[None]
+IGNORED = np.where(np.arange(2) < 1, 255, ONE_HOT)
 
 ERRORS: list[tuple[Any, type[Exception], str]] = [
     (lambda: distance_transform([[0, 1]]), TypeError, "mask is a list; expected an array"),
@@ -349,6 +371,7 @@ ERRORS: list[tuple[Any, type[Exception], str]] = [
     (lambda: distance_transform(IMAGE, sampling=(1, -1)), ValueError, r"sampling\[1\] is -1"),
     (lambda: distance_transform(IMAGE, sampling=(1, 1, 1)), ValueError, "has 3 .*expected 2"),
     (lambda: distance_transform(IMAGE, sampling=None), TypeError, "sampling is None"),
+    (lambda: distance_transform(IMAGE, sampling=math.inf), ValueError, "is inf; expected a finite"),
     (lambda: border_weight(IMAGE > 0), TypeError, "instances has dtype bool; .*number the cells"),
     (lambda: border_weight(IMAGE * 1.0), TypeError, "instances has dtype float64; .*integer"),
     (lambda: border_weight("cells"), TypeError, "instances is a str; expected an array"),
@@ -363,6 +386,9 @@ ERRORS: list[tuple[Any, type[Exception], str]] = [
     (lambda: class_weights([(IMAGE, IMAGE)], 3), TypeError, r"targets\[0\] is a tuple; .*loader"),
     (lambda: class_weights(ONE_HOT, 3), ValueError, r"targets\[0\] .*one-hot over its axis 1"),
     (lambda: class_weights(ONE_HOT > 0, 3), ValueError, r"one-hot over its axis 1.*argmax"),
+    (lambda: class_weights(LAST, 3), ValueError, r"targets\[0\] .*one-hot over its axis 3.*argmax"),
+    (lambda: class_weights(IGNORED, 3, ignore_index=255), ValueError, "one-hot over its axis 1"),
+    (lambda: class_weights(IMAGE > 0, 1), ValueError, r"label 1, .*pass num_classes=2, and w\[1\]"),
     (lambda: class_weights(3, 3), TypeError, "targets is a int; expected an array or an iterable"),
     (lambda: class_weights([], 3), ValueError, "targets has no labels"),
     (lambda: class_weights(0 * IMAGE, 3, ignore_index=0), ValueError, "targets has no labels"),

@@ -48,9 +48,10 @@ def distance_transform(
 
     Notes
     -----
-    NumPy arrays go to ``scipy.ndimage.distance_transform_edt`` if SciPy is installed. Elsewhere
-    one pass per axis compares all pairs of pixels of a line. It takes no decision on values, and
-    so works under ``jax.jit``, ``jax.vmap`` and ``torch.compile``.
+    NumPy arrays, and torch tensors on a CPU, go to ``scipy.ndimage.distance_transform_edt`` if
+    SciPy is installed. Elsewhere one pass per axis compares all pairs of pixels of a line. It
+    takes no decision on values, and so works under ``jax.jit``, ``jax.vmap`` and
+    ``torch.compile``.
 
     Examples
     --------
@@ -65,15 +66,15 @@ def distance_transform(
     sizes = pixel_sizes(sampling, len(measured))
     if 0 in mask.shape:
         return backend.xp.astype(mask, backend.xp.float32)
-    if backend.name == "numpy":
-        from xploss.adapters import _maps_scipy
-
-        if _maps_scipy.available():
-            return _maps_scipy.distance_transform(mask, measured, sizes)
     return run(_distance, mask, Plan(backend, measured, sizes))
 
 
 def _distance(mask: Array, plan: Plan) -> Array:
+    if plan.backend.name == "numpy":
+        from xploss.adapters import _maps_scipy
+
+        if _maps_scipy.available():
+            return _maps_scipy.distance_transform(mask, plan.axes, plan.sampling)
     xp = plan.backend.xp
     zero = xp.zeros_like(mask, dtype=xp.float32)
     (squares,) = sweep(

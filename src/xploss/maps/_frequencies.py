@@ -73,8 +73,8 @@ def class_weights(
     TypeError
         If `targets` holds anything but arrays of labels.
     ValueError
-        If a label or an option is out of range, a target is one-hot, or there is no label to
-        count.
+        If a label or an option is out of range, a target looks one-hot (classes at axis 1, or
+        last), or there is no label to count.
     ImportError
         If `progress` is set and tqdm is not installed.
 
@@ -197,11 +197,18 @@ def _labels(
     if array.ndim == 0:
         raise ValueError(f"{name} has no axes; expected labels of shape (N, *S)")
     xp = backend.xp
-    if _is_one_hot(backend, array, num_classes):
-        raise ValueError(
-            f"{name} has shape {tuple(array.shape)} and is one-hot over its axis 1; expected "
-            f"labels of shape (N, *S); {hint}"
+    if not backend.concrete(array):
+        raise TypeError(
+            f"{name} is traced; expected labels that are at hand; call class_weights() "
+            "before compiling, and pass what it returns to the loss"
         )
+    # that few pixels of the last axis are as one-hot is not to be told from labels
+    for axis in (1,) if array.ndim < 4 else (1, array.ndim - 1):
+        if _is_one_hot(backend, array, num_classes, axis, ignore_index):
+            raise ValueError(
+                f"{name} has shape {tuple(array.shape)} and is one-hot over its axis {axis}; "
+                f"expected labels of shape (N, *S); {hint}"
+            )
     shape = (array.shape[0], math.prod(array.shape[1:]))
     labels = xp.reshape(xp.astype(array, xp.arange(1).dtype), shape)
     if 0 in shape:
@@ -211,24 +218,39 @@ def _labels(
         ignored = xp.reshape(backend.equals(array, ignore_index), shape)
         labels = xp.where(ignored, num_classes, labels)
         counted = xp.where(ignored, 0, labels)
-    for label in (int(xp.min(counted)), int(xp.max(counted))):
-        if not 0 <= label < num_classes:
-            raise ValueError(
-                f"{name} has label {label}, outside 0..{num_classes - 1} of num_classes="
-                f"{num_classes}; pass ignore_index={label} if it marks pixels to leave out"
-            )
+    _check_range(backend, name, counted, num_classes)
     return backend, labels
 
 
-def _is_one_hot(backend: Backend, array: Array, num_classes: int) -> bool:
-    """Whether the classes have an axis of their own, with a single 1 per pixel."""
-    if array.ndim < 3 or array.shape[1] != num_classes or 0 in tuple(array.shape):
+def _check_range(backend: Backend, name: str, labels: Array, num_classes: int) -> None:
+    xp = backend.xp
+    for label in (int(xp.min(labels)), int(xp.max(labels))):
+        if not 0 <= label < num_classes:
+            hint = f"pass ignore_index={label} if it marks pixels to leave out"
+            if num_classes == label == 1:
+                hint = "a mask has two classes: pass num_classes=2, and w[1] / w[0] as pos_weight"
+            raise ValueError(
+                f"{name} has label {label}, outside 0..{num_classes - 1} of num_classes="
+                f"{num_classes}; {hint}"
+            )
+
+
+def _is_one_hot(
+    backend: Backend, array: Array, num_classes: int, axis: int, ignore_index: int | None
+) -> bool:
+    """Whether the classes have an axis of their own, with a single 1 per pixel that counts."""
+    if array.ndim < 3 or array.shape[axis] != num_classes or 0 in tuple(array.shape):
         return False
     xp = backend.xp
     one = backend.equals(array, 1)
-    if not bool(xp.all(one | backend.equals(array, 0))):
+    rest = backend.equals(array, 0)
+    out = xp.zeros_like(one)
+    if ignore_index is not None and ignore_index not in (0, 1):
+        out = backend.equals(array, ignore_index)
+    if not bool(xp.all(one | rest | out)) or not bool(xp.any(one)):
         return False
-    return bool(xp.all(xp.sum(xp.astype(one, xp.int32), axis=1, dtype=xp.int32) == 1))
+    ones = xp.sum(xp.astype(one, xp.int32), axis=axis, dtype=xp.int32)
+    return bool(xp.all((ones == 1) | xp.any(out, axis=axis)))
 
 
 def _counts(backend: Backend, labels: Array, num_classes: int) -> Array:

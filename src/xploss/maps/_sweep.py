@@ -50,7 +50,7 @@ def run(function: Callable[[Array, Plan], Array], array: Array, plan: Plan) -> A
     if plan.backend.name == "torch":
         from xploss.adapters import _maps_torch
 
-        plan = plan._replace(staged=_maps_torch.is_compiling())
+        return _maps_torch.run(function, array, plan)
     return function(array, plan)
 
 
