@@ -75,7 +75,8 @@ def _complaint(library: Library, row: Row) -> str:
     off = float(np.abs(found - expected).max()) if near else float("inf")
     right = {
         "": off <= row.tolerance * size,
-        "wrong": finite and off > 1e-4 * size,
+        # in float16 it depends on the input whether a sum that overflows ends as NaN
+        "wrong": off > 1e-4 * size and (finite or row.dtype == "float16"),
         "nan": not finite,
         "raises": False,
     }[row.fault]

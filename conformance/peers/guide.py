@@ -30,10 +30,15 @@ unless it says otherwise.
 Three things to know first:
 
 * **What is averaged.** Here overlaps are summed over the batch, as if it were one large image;
-  `per_image=True` sums them per image and averages the losses.
+  `per_image=True` sums them per image and averages the losses. An image without a pixel that counts
+  is left out; the others average a 0 or 1 of it in.
 * **What is divided by.** `reduction="mean"` divides by the weight of what was counted. Ignored
-  pixels leave the divisor, and doubling all weights changes nothing.
+  pixels leave the divisor, and doubling all weights changes nothing (without smoothing).
 * **Smoothing** is 0 by default, for an empty class that is predicted empty costs 0 without it.
+
+Logits are better than probabilities: of those within 1e-7 of 0 and 1, the logarithm is that of
+1e-7 here, without a slope. Others cut elsewhere, so that the lines with `from_logits=False` and a
+logarithm differ there.
 
 The lines of `LovaszLoss` have `method="sort"` to agree with a sort to the last digit. Leave it out:
 the default is as good and much faster ([Lovász](lovasz.md)).

@@ -111,7 +111,7 @@ LIBRARY = Library(
         Row("FocalLoss(to_onehot_y=True, use_softmax=True, gamma=0.5)(40 * z, t[:, None])",
             'FocalLoss("multiclass", gamma=0.5)(40 * z, t)',
             "sure pixels with gamma below 1 (M15)", dtype="float32", fault="nan"),
-        Row(f"DiceLoss({HOT})(z, t[:, None])", f"{DICE})(z, t)", "float16, 512²: 1 whatever is predicted "
+        Row(f"DiceLoss({HOT})(z, t[:, None])", f"{DICE})(z, t)", "float16, 512²: 1 or NaN whatever is predicted "
             "(M16)", data="large", dtype="float16", fault="wrong"),
     ),
 )  # fmt: skip

@@ -52,7 +52,7 @@ LIBRARY = Library(
         Row("optax.losses.dice_loss(z, t).mean()", f'TverskyLoss("multiclass", {SOFT})(z, t)',
             "labels (O6)", fault="raises"),
         Row("optax.losses.dice_loss(z, y).mean()", f'TverskyLoss("multiclass", {SOFT})(z, y)',
-            "float16, 512²: 1 whatever is predicted (O4)", data="large", dtype="float16",
+            "float16, 512²: 1 or NaN whatever is predicted (O4)", data="large", dtype="float16",
             fault="wrong"),
     ),
 )  # fmt: skip

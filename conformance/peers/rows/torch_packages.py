@@ -18,7 +18,8 @@ TORCHVISION = Library(
 
 TORCHMETRICS = Library(
     "torchmetrics", "torchmetrics", "from torchmetrics.functional.segmentation import *",
-    note="Metrics of hard predictions, without a gradient: `p` is one-hot here.",
+    note="Metrics of hard predictions, without a gradient: `p` is one-hot here. A class in neither "
+    "prediction nor target is left out there, per image, and has the score 1 here.",
     missing="generalized_dice_score, hausdorff_distance",
     rows=(
         Row('dice_score(p.long(), y.long(), num_classes=3, average="macro").mean()',
