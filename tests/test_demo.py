@@ -100,6 +100,15 @@ def test_every_backend_learns_the_same(xp: Library, monkeypatch: pytest.MonkeyPa
     np.testing.assert_allclose(found.after, expected.after, rtol=1e-3)
 
 
+def test_a_mask_with_a_palette_is_what_its_indices_say(photograph: Path, tmp_path: Path) -> None:
+    marks = Image.fromarray(squares()).convert("P")
+    # the ground is red, and what is marked black
+    marks.putpalette([255, 0, 0, 0, 0, 0])
+    marks.save(tmp_path / "palette.png")
+    found = scene.load(photograph, tmp_path / "palette.png")
+    np.testing.assert_array_equal(found.mask, squares() > 0)
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "F"])
 def test_takes_images_of_every_kind(mode: str, photograph: Path, mask: Path) -> None:
     own = photograph.with_suffix(".tiff" if mode == "F" else ".png")

@@ -11,7 +11,9 @@ PROBABILITIES = f"from_logits=False, {LAST}"
 LIBRARY = Library(
     "Keras", "keras", "from keras import losses as keras", last=True,
     note="Probabilities by default, and the target first. Dice and Tversky are one number for the "
-    "whole tensor unless `axis` is given; sample weights do not leave anything out of them (Q2).",
+    "whole tensor unless `axis` is given; sample weights do not leave anything out of them (Q2). "
+    'In `model.compile`, pass `loss=lambda y, z: L(z, keras.ops.cast(y, "int32"))`: Keras makes '
+    "floats of labels.",
     missing="CategoricalGeneralizedCrossEntropy",
     rows=(
         Row("keras.Dice()(y, p)",

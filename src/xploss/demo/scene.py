@@ -45,12 +45,12 @@ def load(image: Path | None, mask: Path | None) -> Scene:
         return coins()
     if image is None or mask is None:
         raise DemoError("--image and --mask belong together; one of them is missing")
-    pixels, marks = read(image), read(mask)
+    pixels, marks = read(image), read(mask, indices=True)
     if pixels.shape[:2] != marks.shape[:2]:
         raise DemoError(f"{mask} is {size(marks)} pixels, but {image} is {size(pixels)}")
     step = int(np.ceil(np.sqrt(marks[..., 0].size / MOST_PIXELS)))
     found: Mask = np.any(marks > 0, axis=-1)[::step, ::step]
-    scene = Scene(pixels[::step, ::step].squeeze(), found, f"{image} with {mask}")
+    scene = Scene(_plane(pixels[::step, ::step]), found, f"{image} with {mask}")
     for half, part in (("left", found[:, : scene.middle]), ("right", found[:, scene.middle :])):
         if part.all() or not part.any():
             raise DemoError(f"the {half} half of {mask} needs both zero and non-zero pixels")
@@ -69,20 +69,28 @@ def coins() -> Scene:
     return Scene(photograph / np.float32(255), binary_fill_holes(regions == 2), origin)
 
 
-def read(path: Path) -> Image:
-    """An image file as (H, W, 1|3) of floats from 0 to 1, without its alpha channel."""
+def read(path: Path, indices: bool = False) -> Image:
+    """An image file as (H, W, 1|3) of floats from 0 to 1, without its alpha channel.
+
+    Of an image with a palette, the places in it are taken in place of the colours on request.
+    """
     import PIL.Image
 
     if not path.is_file():
         raise DemoError(f"{path} is not a file")
     try:
         with PIL.Image.open(path) as file:
-            grey = file.mode in ("1", "L", "I", "I;16", "F")
+            grey = file.mode in ("1", "L", "I", "I;16", "F") or (indices and file.mode == "P")
             pixels: Image = np.asarray(file if grey else file.convert("RGB"), np.float32)
     except Exception as error:  # every format has errors of its own
         raise DemoError(f"{path} cannot be read as an image") from error
     pixels = pixels / max(pixels.max(), 1)
     return pixels[..., None] if grey else pixels
+
+
+def _plane(image: Image) -> Image:
+    """An image of one channel without that axis."""
+    return image[..., 0] if image.shape[-1] == 1 else image
 
 
 def size(image: Image) -> str:
