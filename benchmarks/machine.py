@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import platform
+import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -26,6 +28,8 @@ PACKAGES = (
     "jax",
     "optax",
     "cupy",
+    "cupy-cuda12x",
+    "cupy-cuda13x",
 )
 _COPIED = 1 << 27
 
@@ -40,6 +44,7 @@ def describe() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
+        "gpu": _gpu(),
         "memory_gib": round(_memory() / 2**30, 1),
         "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "versions": {name: _version(name) for name in PACKAGES},
@@ -70,12 +75,9 @@ class Neighbours:
         return time.perf_counter(), busy, time.process_time()
 
 
-def copy_bandwidth(device: str = "cpu") -> float:
-    """The bytes per second that a copy between two old buffers reads and writes."""
-    try:
-        copy = _torch_copy(device)
-    except ImportError:
-        copy = _numpy_copy()
+def copy_bandwidth(runner: str) -> float:
+    """The bytes per second that a copy reads and writes, where a runner computes."""
+    copy = _copy(runner)
     copy()
     seconds = []
     for _ in range(9):
@@ -83,6 +85,37 @@ def copy_bandwidth(device: str = "cpu") -> float:
         copy()
         seconds.append(time.perf_counter() - begin)
     return 2 * _COPIED / quantile(seconds, 0.5)
+
+
+def _copy(runner: str) -> Callable[[], object]:
+    if runner == "cupy":
+        return _cupy_copy()
+    if runner == "jax gpu":
+        return _jax_copy()
+    if runner.startswith("cuda"):
+        return _torch_copy("cuda")
+    try:
+        return _torch_copy("cpu")
+    except ImportError:
+        return _numpy_copy()
+
+
+def _cupy_copy() -> Callable[[], object]:
+    cupy = importlib.import_module("cupy")
+    source, to = cupy.ones(_COPIED // 4, "float32"), cupy.ones(_COPIED // 4, "float32")
+
+    def copy() -> None:
+        to[...] = source
+        cupy.cuda.get_current_stream().synchronize()
+
+    return copy
+
+
+def _jax_copy() -> Callable[[], object]:
+    """JAX writes to no old buffer: its pool gives the same one again."""
+    jax = importlib.import_module("jax")
+    source = jax.device_put(jax.numpy.ones(_COPIED // 4, "float32"), jax.devices("gpu")[0])
+    return lambda: jax.block_until_ready(jax.numpy.negative(source))
 
 
 def _torch_copy(device: str) -> Callable[[], None]:
@@ -126,6 +159,18 @@ def _cpu() -> str:
         return platform.processor()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
+
+
+def _gpu() -> str | None:
+    """The name of the GPU, its memory and driver, as the driver's own tool tells."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return None
+    asked = "--query-gpu=name,memory.total,driver_version"
+    told = subprocess.run(
+        [tool, asked, "--format=csv,noheader"], capture_output=True, text=True, check=False
+    )
+    return told.stdout.strip().split("\n")[0] or None
 
 
 def _memory() -> int:

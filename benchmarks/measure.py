@@ -108,7 +108,6 @@ def _exponent(sizes: list[int], seconds: list[float | None]) -> float | None:
 
 def _floor(job: Job, step: str) -> float:
     """The seconds that moving the bytes takes at least."""
-    device = "cuda" if job.runner.startswith("cu") else "cpu"
-    if device not in _BANDWIDTH:
-        _BANDWIDTH[device] = machine.copy_bandwidth(device)
-    return float(f"{job.work.moved_bytes(step) / _BANDWIDTH[device]:.4g}")
+    if job.runner not in _BANDWIDTH:
+        _BANDWIDTH[job.runner] = machine.copy_bandwidth(job.runner)
+    return float(f"{job.work.moved_bytes(step) / _BANDWIDTH[job.runner]:.4g}")

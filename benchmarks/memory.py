@@ -45,9 +45,11 @@ def _tiny(work: Workload) -> tuple[int, ...]:
     return (1, work.shape[1], *(16,) * (len(work.shape) - 2))
 
 
-def _gauge(runner: str) -> _Host | _Torch | _Cupy:
+def _gauge(runner: str) -> _Host | _Torch | _Jax | _Cupy:
     if runner == "cupy":
         return _Cupy()
+    if runner == "jax gpu":
+        return _Jax()
     return _Torch() if runner.startswith("cuda") else _Host()
 
 
@@ -75,6 +77,18 @@ class _Torch:
 
     def peak(self) -> int:
         return int(self._cuda.max_memory_allocated() - self._before)
+
+
+class _Jax:
+    """The memory of a GPU that JAX has handed out at most, in the first call or in the second."""
+
+    def reset(self) -> None:
+        gc.collect()
+        self._device = importlib.import_module("jax").devices("gpu")[0]
+        self._before = self._device.memory_stats()["bytes_in_use"]
+
+    def peak(self) -> int:
+        return int(self._device.memory_stats()["peak_bytes_in_use"] - self._before)
 
 
 class _Cupy:

@@ -11,7 +11,7 @@ from .timing import Effort
 from .workloads import SHAPES, Workload
 
 SUITES = ("time", "memory", "scaling")
-COMPILED = ("torch compiled", "cuda compiled", "jax")
+COMPILED = ("torch compiled", "cuda compiled", "jax", "jax gpu")
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,9 @@ def _machine(results: dict[str, Any]) -> str:
     m = results["machine"]
     packages = ", ".join(f"{k} {v}" for k, v in m["versions"].items() if v)
     shapes = ", ".join(f"{k} = {v}" for k, v in SHAPES.items())
+    gpu = f"{m['gpu']}; " if m.get("gpu") else ""
     return (
-        f"# Benchmarks\n\n{m['date']}; {m['cpu']}, {m['cores']} cores, {m['memory_gib']} GiB; "
+        f"# Benchmarks\n\n{m['date']}; {m['cpu']}, {m['cores']} cores, {m['memory_gib']} GiB; {gpu}"
         f"{m['system']}; Python {m['python']}; load average {m['load_average']} before and "
         f"{m.get('load_average_after')} after.\n\n{packages}.\n\nShapes: {shapes}.\n\n"
         "Ratios are our time over a peer's in the same round of one process, medians of the "

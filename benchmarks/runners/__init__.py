@@ -25,9 +25,10 @@ RUNNERS: dict[str, Runner] = {
     "torch": TorchRunner(),
     "torch compiled": TorchRunner(compiled=True),
     "numpy": ArrayRunner(),
-    "jax": JaxRunner(),
+    "jax": JaxRunner("cpu"),
     "cuda": TorchRunner(device="cuda"),
     "cuda compiled": TorchRunner(compiled=True, device="cuda"),
+    "jax gpu": JaxRunner("gpu"),
     "cupy": ArrayRunner("cupy"),
 }
 

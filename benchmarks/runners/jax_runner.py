@@ -1,4 +1,4 @@
-"""JAX, jitted, on the CPU."""
+"""JAX, jitted."""
 
 from __future__ import annotations
 
@@ -17,15 +17,23 @@ from .offers import gather
 
 @dataclass(frozen=True)
 class JaxRunner:
-    """The JAX contenders of a workload."""
+    """The JAX contenders of a workload, on a device of a platform."""
+
+    platform: str
 
     def absence(self) -> str | None:
         """Why this cannot run here; None if it can."""
-        importlib.import_module("jax")
+        jax = importlib.import_module("jax")
+        try:
+            jax.devices(self.platform)
+        except RuntimeError:
+            return f"JAX finds no {self.platform.upper()}"
         return None
 
     def field(self, work: Workload, only: str | None = None, run: bool = True) -> Field:
         """The contenders of a workload, run once and compared unless `run` is False."""
+        jax = importlib.import_module("jax")
+        jax.config.update("jax_default_device", jax.devices(self.platform)[0])
         jnp = importlib.import_module("jax.numpy")
         given = make_inputs(work)
         x = jnp.asarray(given.logits, dtype=work.dtype)
@@ -45,7 +53,7 @@ class JaxRunner:
                 both()
                 if name != OURS and entry.same:
                     loss = ours.build(work.loss, work.mode, **entry.options)
-                    expected = float(importlib.import_module("jax").jit(loss)(x, y))
+                    expected = float(jax.jit(loss)(x, y))
                     agrees = agreement(value, expected, work.dtype)
             return Contender(name, forward, both, agrees, entry.note, temporaries)
 
