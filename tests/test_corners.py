@@ -226,16 +226,43 @@ def test_a_thread_that_cannot_be_set_up_is_not_waited_for() -> None:
 
 
 def test_without_threads_the_caller_works_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    start, turns = threading.Thread.start, iter([True, False])
+    start = threading.Thread.start
 
     def start_once(thread: threading.Thread) -> None:
-        if not next(turns, True):
+        if not next(turns, False):
             raise RuntimeError("can't start new thread")
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start_once)
     for set_up in (None, lambda: None):
+        turns = iter([True])
         assert Workers(set_up).map(abs, [-1, 2, -3], 4) == [1, 2, 3]
+
+
+def test_threads_that_cannot_become_more_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    workers, start, fails = Workers(lambda: None), threading.Thread.start, False
+
+    def start_or_fail(thread: threading.Thread) -> None:
+        if fails:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    def name(_: int) -> str:
+        return threading.current_thread().name
+
+    monkeypatch.setattr(threading.Thread, "start", start_or_fail)
+    workers.map(name, range(4), 2)
+    fails = True
+    for count in (3, 2):
+        assert all(found.startswith("xploss") for found in workers.map(name, range(4), count))
+
+
+def test_errors_of_a_set_up_are_seen() -> None:
+    def fail() -> None:
+        raise RuntimeError("of the library's own")
+
+    with pytest.raises(RuntimeError, match="of the library's own"):
+        Workers(fail).map(abs, [-1, 2], 2)
 
 
 AFTERWARDS = """
@@ -261,16 +288,15 @@ def test_a_loss_after_the_main_thread_has_ended(before: str) -> None:
     assert float(found.stdout) == pytest.approx(0.9)
 
 
-def test_threads_of_a_smaller_number_are_those_of_a_larger() -> None:
-    workers, before = Workers(), set(threading.enumerate())
+def test_threads_of_a_smaller_number_are_those_of_a_larger(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    workers, start, started = Workers(), threading.Thread.start, []
+    monkeypatch.setattr(threading.Thread, "start", lambda t: (started.append(t), start(t)))
     for count in (2, 3, 4, 3, 2, 4):
         assert workers.map(abs, range(-8, 0), count) == list(range(8, 0, -1))
-    started = set(threading.enumerate()) - before
-    for _ in range(len(started) - 3):
-        # those of smaller pools end
-        next(thread for thread in started if not thread.join(0.1) and not thread.is_alive())
-        started = {thread for thread in started if thread.is_alive()}
-    assert len(started) == 3
+    # the caller works too
+    assert len(started) == 1 + 2 + 3
 
 
 def test_a_region_loss_has_no_map() -> None:

@@ -423,6 +423,16 @@ for kind in (AxisType.Auto, AxisType.Explicit):
         np.testing.assert_allclose(gradient, slopes, rtol=1e-4, atol=1e-8)
         np.testing.assert_allclose(jax.jit(loss)(z, labels), expected, rtol=1e-6)
         assert gradient.sharding.is_equivalent_to(z.sharding, 4), gradient.sharding
+# what was put on no device goes where pred is, and not the other way
+there = jax.devices()[1]
+found, gradient = loss.value_and_grad(jax.device_put(x, there), jax.numpy.asarray(t))
+assert gradient.devices() == {there}
+try:
+    loss(jax.numpy.asarray(x), jax.device_put(t, there))
+except ValueError as error:
+    assert "expected one device" in str(error)
+else:
+    raise AssertionError
 """
 
 
@@ -572,10 +582,25 @@ def _refuse_copies(size: int, reshape: Any) -> Any:
     return reshaped
 
 
-def test_an_array_on_no_device_goes_where_the_others_are(jax: ModuleType) -> None:
-    from xploss.adapters.jax import BACKEND
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+@pytest.mark.parametrize("kind", [CrossEntropyLoss, FocalLoss, DiceLoss, LovaszLoss])
+@pytest.mark.parametrize("axis", [1, 2, -1])
+def test_what_is_returned_lies_in_order(
+    x32: ModuleType, kind: Any, axis: int, reduction: Any
+) -> None:
+    """NumPy sees how an array of JAX lies in memory; JAX itself goes by what it was promised."""
+    rng, shape = np.random.default_rng(0), (2, 4, 4, 4)
+    z, t = rng.normal(size=shape).astype(np.float32), rng.integers(0, 4, (2, 4, 4))
+    loss: Loss = kind("multiclass", class_axis=axis, reduction=reduction)
+    x, y = x32.numpy.asarray(z), x32.numpy.asarray(t)
+    expected, gradient = loss.value_and_grad(z, t)
 
-    here = jax.device_put(jax.numpy.ones(3), jax.devices()[0])
-    assert not BACKEND.apart(here, jax.numpy.ones(3))
-    assert here.committed
-    assert not jax.numpy.ones(3).committed
+    def total(x: Any) -> Any:
+        return x32.numpy.sum(loss(x, y))
+
+    value, found = loss.value_and_grad(x, y)
+    calls = [(value, expected), (found, gradient), (loss(x, y), expected)]
+    calls += [(x32.grad(total)(x), gradient), (x32.jit(x32.grad(total))(x), gradient)]
+    calls += [(x32.vjp(total, x)[1](1.0)[0], gradient)]
+    for array, right in calls:
+        close(x32.numpy.copy(array), right, rtol=1e-3, atol=1e-6)

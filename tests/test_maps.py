@@ -252,6 +252,14 @@ class TestCompiled:
         # which leaves the tensor to torch alone
         given.untyped_storage().resize_(1 << 12)
 
+    @pytest.mark.parametrize("function", [distance_transform, border_weight])
+    def test_fake_tensors_of_torch(self, torch: Any, function: Any) -> None:
+        from torch._subclasses.fake_tensor import FakeTensorMode
+
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            found = function(torch.zeros((5, 6), dtype=torch.int64))
+        assert (tuple(found.shape), found.dtype) == ((5, 6), torch.float32)
+
     def test_sizes_and_axes_without_axes(self, xp: Library) -> None:
         image = xp.asarray(random_cells((5, 6), 3, 0.3, seed=1))
         found = distance_transform(image, axes=np.array(1), sampling=np.array(2.0))
@@ -348,6 +356,11 @@ class TestClassWeights:
         with pytest.raises(ImportError, match="progress is True, which needs tqdm; pip install"):
             class_weights(np.zeros((1, 2), dtype=int), 2, progress=True)
 
+    def test_pixels_left_out_are_not_classes_of_one_hot(self, xp: Library) -> None:
+        slabs = np.full((2, 3, 4, 4), 255)
+        slabs[:, 1] = np.arange(16).reshape(4, 4) % 2
+        assert class_weights(xp.asarray(slabs), 3, ignore_index=255) == (1.0, 1.0, 1.0)
+
     def test_the_input_stays(self, xp: Library) -> None:
         given = xp.asarray([[0, 255, 1]])
         class_weights(given, 2, ignore_index=255)
@@ -370,6 +383,7 @@ ERRORS: list[tuple[Any, type[Exception], str]] = [
     (lambda: distance_transform(IMAGE, sampling=0), ValueError, "sampling is 0; .*above 0"),
     (lambda: distance_transform(IMAGE, sampling=(1, -1)), ValueError, r"sampling\[1\] is -1"),
     (lambda: distance_transform(IMAGE, sampling=(1, 1, 1)), ValueError, "has 3 .*expected 2"),
+    (lambda: distance_transform(IMAGE, sampling={1.0, 2.0}), TypeError, "sampling is .*; expected"),
     (lambda: distance_transform(IMAGE, sampling=None), TypeError, "sampling is None"),
     (lambda: distance_transform(IMAGE, sampling=math.inf), ValueError, "is inf; expected a finite"),
     (lambda: border_weight(IMAGE > 0), TypeError, "instances has dtype bool; .*number the cells"),

@@ -621,6 +621,7 @@ def test_a_gradient_that_is_not_kept_is_not_made(
     made, pulled = [], Walk._pulled
     monkeypatch.setattr(Walk, "_pulled", lambda *given: made.append(1) or pulled(*given))
     monkeypatch.setattr(_DEVICE, "on_host", lambda x: False)
+    monkeypatch.setattr(_DEVICE, "scoring", lambda arrays: (_DEVICE, arrays))
     x, t = torch.randn(2, 7, 300, 300), torch.randint(0, 7, (2, 300, 300))
     for dtype in (torch.float32, torch.bfloat16):
         _DEVICE.value_and_grad(CrossEntropyLoss("multiclass"), x.to(dtype), t, None, None, None)

@@ -170,3 +170,11 @@ def test_compiled_autograd(torch: Any, loss: Loss, side: int) -> None:
     with compiled_autograd._enable(torch.compile(backend="aot_eager")):
         loss(x * 1.0, t).backward()
     torch.testing.assert_close(x.grad, expected, rtol=1e-3, atol=1e-5 * float(expected.abs().max()))
+
+
+def test_a_parameter_traces_as_one_graph(torch: Any) -> None:
+    x, t = torch.nn.Parameter(torch.randn(2, 3, 8)), torch.randint(0, 3, (2, 8))
+    loss = FEW[-1]
+    torch.compile(lambda x: loss(x, t), fullgraph=True, backend="aot_eager")(x).backward()
+    expected = loss.value_and_grad(x.detach(), t)[1]
+    torch.testing.assert_close(x.grad, expected, rtol=1e-5, atol=1e-8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from numbers import Integral, Real
 from typing import Any
 
@@ -37,7 +38,7 @@ def numbers(
     name: str, values: Any, low: float = -math.inf, high: float = math.inf
 ) -> tuple[float, ...]:
     """`values` as a tuple of finite floats in [low, high], one per counted class."""
-    given = _listed(name, values, "a sequence, one number per counted class")
+    given = listed(name, values, "a sequence, one number per counted class")
     checked = tuple(number(f"{name}[{i}]", v, low, high) for i, v in enumerate(given))
     if not checked:
         raise ValueError(f"{name} is empty; expected one number per counted class")
@@ -71,7 +72,7 @@ def integer(name: str, value: Any) -> int:
 
 def indices(name: str, values: Any) -> tuple[int, ...]:
     """`values` as a tuple of distinct class indices."""
-    given = _listed(name, values, "a sequence of class indices")
+    given = listed(name, values, "a sequence of class indices")
     checked = tuple(integer(f"{name}[{i}]", v) for i, v in enumerate(given))
     if not checked:
         raise ValueError(f"{name} is empty; expected at least one class index, or None for all")
@@ -98,13 +99,16 @@ def flag(name: str, value: Any) -> bool:
 
 def plain(values: Any) -> Any:
     """Arrays and tensors as numbers, or lists of them; everything else as it is."""
-    return values.tolist() if hasattr(values, "tolist") else values
+    has = hasattr(values, "tolist") and not isinstance(values, type)
+    return values.tolist() if has else values
 
 
-def _listed(name: str, values: Any, expected: str) -> Iterable[Any]:
+def listed(name: str, values: Any, expected: str) -> Iterable[Any]:
     """`values`, which have an order: of a dict, Python would give the keys."""
     given = plain(values)
-    if isinstance(given, str | Mapping | set | frozenset) or not isinstance(given, Iterable):
+    if isinstance(given, str | bytes | bytearray | Mapping | AbstractSet) or not isinstance(
+        given, Iterable
+    ):
         raise TypeError(f"{name} is {values!r}; expected {expected}")
     return given
 

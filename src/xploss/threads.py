@@ -98,32 +98,39 @@ class Workers:
     def _begin(self, task: Callable[[], None], count: int, items: int) -> list[Future[None]]:
         """Give a task to so many threads, the caller counted if it works too, or to fewer."""
         own, begun = int(self._set_up is None), list[Future[None]]()
-        # there are no more threads to be had, as once the main thread has ended
+        pool = self._pool(count - own)
+        if pool is None:
+            return begun
+        # a pool takes nothing more once the main thread has ended, or a larger one has its place
         with suppress(RuntimeError):
-            pool = self._pool(count - own)
             # in the caller's context, which NumPy's way of handling errors is part of
             begun.extend(
                 pool.submit(copy_context().run, task) for _ in range(min(count, items) - own)
             )
         return begun
 
-    def _pool(self, count: int) -> ThreadPoolExecutor:
-        """A pool of at least so many threads: the largest that was asked for."""
+    def _pool(self, count: int) -> ThreadPoolExecutor | None:
+        """A pool of at least so many threads: the largest that was asked for; None without any."""
         with self._lock:
             size, pool = self._held or (0, None)
             if pool is None or size < count:
+                larger = self._start(count)
+                if larger is None:
+                    return pool
                 if pool is not None:
                     # what it was given is done, and who is about to give more works alone
                     pool.shutdown(wait=False)
-                pool = self._start(count)
-                self._held = count, pool
+                self._held = count, larger
+                return larger
             return pool
 
-    def _start(self, count: int) -> ThreadPoolExecutor:
-        """A pool whose threads are all running and set up."""
-        # which cannot be imported any more once the main thread has ended
-        from concurrent.futures import ThreadPoolExecutor
-
+    def _start(self, count: int) -> ThreadPoolExecutor | None:
+        """A pool whose threads are all running and set up; None if they cannot be started."""
+        try:
+            from concurrent.futures import ThreadPoolExecutor
+        except RuntimeError:
+            # once the main thread has ended
+            return None
         pool = ThreadPoolExecutor(count, thread_name_prefix="xploss")
         together = threading.Barrier(count)
 
@@ -137,12 +144,16 @@ class Workers:
             with suppress(threading.BrokenBarrierError):
                 together.wait()
 
+        ready: Iterable[None] | None = None
         try:
-            list(pool.map(begin, range(count)))
-        except BaseException:
+            ready = pool.map(begin, range(count))
+            list(ready)
+        except BaseException as error:
             # those that have started wait for the one that cannot
             together.abort()
             pool.shutdown(wait=False)
+            if ready is None and isinstance(error, RuntimeError):
+                return None
             raise
         if self._started is not None:
             self._started(count)

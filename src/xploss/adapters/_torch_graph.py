@@ -52,6 +52,7 @@ class TorchBackend(Backend):
     """torch tensors, by functions that autograd, torch.func and torch.compile can trace."""
 
     name = "torch"
+    array = "torch.Tensor"
     in_place = False
     traces = True
     one_exponential = False
@@ -84,7 +85,7 @@ class TorchBackend(Backend):
         if torch.compiler.is_compiling():
             return
         parallel = sys.modules.get("torch.distributed.tensor")
-        if parallel is not None and isinstance(x, parallel.DTensor):
+        if parallel is not None and isinstance(x, getattr(parallel, "DTensor", ())):
             raise TypeError(
                 f"{name} is a DTensor; expected the tensor of this process; pass "
                 f"{name}.to_local(), and add the statistics of all processes"
@@ -279,6 +280,8 @@ class TorchBackend(Backend):
         statistics: Sequence[Measured] | None,
     ) -> tuple[Array, Array]:
         pred, target, weight = self._plain(pred, target, weight)
+        if not self.traces:
+            cotangent = _bare(cotangent)
         plain = self.traces and cotangent is None and statistics is None
         if plain and torch.compiler.is_dynamo_compiling() and _torch_op.fits(loss, pred):
             Problem(self, loss, pred, target, weight)  # its checks, while tracing

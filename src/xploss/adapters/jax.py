@@ -49,9 +49,9 @@ class JaxBackend(Backend):
 
     def apart(self, x: Array, y: Array) -> bool:
         # arrays on several devices may be divided among them in different ways, and one that was
-        # put on none goes where the others are
-        bound = all(self.concrete(a) and a.committed for a in (x, y))
-        return bound and bool(x.devices() != y.devices())
+        # put on none goes where `x` is
+        at_hand = self.concrete(x) and self.concrete(y) and y.committed
+        return at_hand and bool(x.devices() != y.devices())
 
     def accumulator(self, device: Device) -> Dtype:
         return jnp.float64 if jax.config.jax_enable_x64 else jnp.float32
@@ -316,7 +316,10 @@ def _on_host() -> bool:
 
 
 def _in_order(x: Array) -> Array:
-    return with_layout_constraint(x, Layout(tuple(range(x.ndim))))
+    held = with_layout_constraint(x, Layout(tuple(range(x.ndim))))
+    # where it is what a compiled function returns, JAX leaves XLA the order of all that returns,
+    # and takes what has no such constraint for in order still: so it is returned by another
+    return jnp.squeeze(jnp.expand_dims(held, 0), 0)
 
 
 def _add(total: _Sum, part: Array) -> _Sum:

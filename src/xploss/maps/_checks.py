@@ -8,7 +8,7 @@ from numbers import Real
 from xploss._xp import Array
 from xploss.adapters import backend_of
 from xploss.backend import Backend
-from xploss.parameters import integer, plain, positive
+from xploss.parameters import integer, listed, plain, positive
 
 
 def backend_for(name: str, array: Array, kinds: tuple[str, ...], hint: str) -> Backend:
@@ -50,8 +50,7 @@ def pixel_sizes(sampling: float | Iterable[float], count: int) -> tuple[float, .
     given = plain(sampling)
     if isinstance(given, Real):
         return (positive("sampling", given),) * count
-    if not isinstance(given, Iterable):
-        raise TypeError(f"sampling is {sampling!r}; expected a number, or one per measured axis")
+    given = listed("sampling", given, "a number, or one per measured axis")
     sizes = tuple(positive(f"sampling[{i}]", size) for i, size in enumerate(given))
     if len(sizes) != count:
         raise ValueError(

@@ -197,7 +197,7 @@ def _labels(
     if array.ndim == 0:
         raise ValueError(f"{name} has no axes; expected labels of shape (N, *S)")
     xp = backend.xp
-    if not backend.concrete(array):
+    if backend.name == "jax" and not backend.concrete(array):
         raise TypeError(
             f"{name} is traced; expected labels that are at hand; call class_weights() "
             "before compiling, and pass what it returns to the loss"
@@ -250,7 +250,9 @@ def _is_one_hot(
     if not bool(xp.all(one | rest | out)) or not bool(xp.any(one)):
         return False
     ones = xp.sum(xp.astype(one, xp.int32), axis=axis, dtype=xp.int32)
-    return bool(xp.all((ones == 1) | xp.any(out, axis=axis)))
+    # a pixel is left out by all of its entries
+    every, some = xp.all(out, axis=axis), xp.any(out, axis=axis)
+    return bool(xp.all(xp.where(some, every, ones == 1)))
 
 
 def _counts(backend: Backend, labels: Array, num_classes: int) -> Array:
