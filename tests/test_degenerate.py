@@ -171,3 +171,12 @@ def test_counts_beyond_float32(xp: Library) -> None:
     statistics = DiceLoss("binary").statistics(z, labels)
     overlap, predicted, mass, size = (float(a[0, 0]) for a in statistics.arrays)
     assert (overlap, predicted, mass, size) == (count / 2, count / 2, count, count)
+
+
+@pytest.mark.parametrize("overlap", ["min", "product", "squared"])
+def test_nothing_overflows_where_almost_nothing_is_predicted(overlap: Any) -> None:
+    """Warnings are errors here."""
+    z, t = np.full((1, 4), -360.0), np.zeros((1, 4), int)
+    value, gradient = DiceLoss("binary", overlap=overlap).value_and_grad(z, t)
+    assert value == 1.0
+    assert not gradient.any()

@@ -217,6 +217,21 @@ def test_values_of_weight(xp: Library, value: float, shown: str) -> None:
         refuses(xp, ValueError, message, DICE, Z, T, weight=weight)
 
 
+def test_weights_beyond_what_is_computed_with(xp: Library) -> None:
+    """A product with a float64 weight would be infinite, or the weight itself, in float32."""
+    pred, target = xp.asarray(Z, "float32"), xp.asarray(T)
+    with xploss.checks("always"):
+        for heavy in (1e39, 1e38, 1e31):
+            weight = xp.asarray(np.full(T.shape, heavy), "float32" if heavy < 3e38 else "float64")
+            with pytest.raises(ValueError, match=r"3e\+30 is the most in float32; divide the"):
+                CrossEntropyLoss("multiclass").value_and_grad(pred, target, weight=weight)
+        weight = xp.asarray(np.full(T.shape, 1e30), "float32")
+        found = CrossEntropyLoss("multiclass").value_and_grad(pred, target, weight=weight)
+    expected = CrossEntropyLoss("multiclass").value_and_grad(pred, target)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(xp.to_numpy(one), xp.to_numpy(other), rtol=1e-5)
+
+
 def test_checks_can_be_turned_off(xp: Library) -> None:
     labels = T + 7
     x, t = xp.asarray(Z), xp.asarray(labels)

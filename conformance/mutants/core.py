@@ -150,7 +150,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("integer weights taken", INPUTS,
            'if not backend.isdtype(weight, ("bool", "real floating")):', "if False:"),
     Mutant("negative weights taken", VALUES,
-           'if not (low >= 0 and high < float("inf")):', "if False:"),
+           'if not (low >= 0 and high <= most):', "if False:"),
     Mutant("dense labels with an ignored label taken", INPUTS,
            'if term.mode == "multiclass" and not layout.labels and term.ignore_index is not None:',
            "if False:"),

@@ -156,7 +156,7 @@ class Reader:
         top = part.layout.sizes[1] - 1 if part.layout.labels else 1
         if weight is not None and part.float_weight:
             low, high = b.extent(weight)
-            if not (low >= 0 and high < float("inf")):
+            if not (low >= 0 and high <= values.heaviest(b, self.dtype)):
                 return False
         # the look for targets other than 0 and 1 is a look for those out of range
         if not (part.bool_target and top >= 1) and not part.float_target and not part.masked:
@@ -280,7 +280,7 @@ class Reader:
     def check(self) -> None:
         """Raise for a value without a meaning."""
         for *_, term in self.part.terms:
-            values.check(self.backend, term, self.laid)
+            values.check(self.backend, term, self.laid, self.dtype)
 
     def conclude(self) -> None:
         """Remember what all tiles were found to be."""

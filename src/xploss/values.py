@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from .parameters import choice
 
 if TYPE_CHECKING:
-    from ._xp import Array
+    from ._xp import Array, Dtype
     from .backend import Backend
     from .inputs import Laid
     from .loss import Term
@@ -63,10 +63,13 @@ def are_checked(backend: Backend, pred: Array, *others: Array | None) -> bool:
     return when == "always" or (when == "auto" and backend.on_host(pred))
 
 
-def check(backend: Backend, term: Term, laid: Laid) -> None:
-    """Look at all values; raise ValueError for a weight, target or probability without meaning."""
+def check(backend: Backend, term: Term, laid: Laid, dtype: Dtype) -> None:
+    """Look at all values; raise ValueError for a weight, target or probability without meaning.
+
+    `dtype` is that of the computation.
+    """
     if laid.weight is not None and backend.isdtype(laid.weight, "real floating"):
-        _check_weight(backend, laid.weight)
+        _check_weight(backend, laid.weight, dtype)
     if not backend.isdtype(laid.target, "bool"):
         if laid.layout.labels:
             _check_labels(backend, term, laid)
@@ -87,12 +90,22 @@ def left_out(
     return ignored if out is None else out | ignored
 
 
-def _check_weight(backend: Backend, weight: Array) -> None:
+def heaviest(backend: Backend, dtype: Dtype) -> float:
+    """The largest weight whose products with what a pixel costs stay in a dtype."""
+    return float(backend.xp.finfo(dtype).max) * 1e-8
+
+
+def _check_weight(backend: Backend, weight: Array, dtype: Dtype) -> None:
     low, high = backend.extent(weight)
-    if not (low >= 0 and high < float("inf")):
+    most = heaviest(backend, dtype)
+    if not (low >= 0 and high <= most):
+        hint = "use weight=0 to leave a pixel out"
+        if most < high < float("inf"):
+            bits = backend.xp.finfo(dtype).bits
+            hint = f"{most:.0e} is the most in float{bits}; divide the weights by their largest"
         raise ValueError(
             f"weight has values in [{low:g}, {high:g}]; expected finite weights of at least 0; "
-            "use weight=0 to leave a pixel out"
+            f"{hint}"
         )
 
 

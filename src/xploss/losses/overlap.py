@@ -67,7 +67,9 @@ class _Tversky(RegionLoss):
         safe = xp.where(empty, 1.0, whole)
         loss, score = wrong / safe, right / safe
         # without target pixels nothing moves I; its slope, 1/P, might be infinite
-        by_overlap = xp.where(t > 0, (-(alpha + beta) * score - loss) / safe, 0.0)
+        found = t > 0
+        by_overlap = (-(alpha + beta) * score - loss) / xp.where(found, safe, 1.0)
+        by_overlap = xp.where(found, by_overlap, 0.0)
         by_predicted = alpha * score / safe
         if not self.log_loss and self.gamma == 1.0:
             return loss, by_overlap, by_predicted
