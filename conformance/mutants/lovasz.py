@@ -19,7 +19,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("Lovász without foreground", ORDER, "slope = xp.where(ground > 0, slope, first)",
            "pass"),
     Mutant("Lovász probabilities sorted by rounded errors", ORDER,
-           'loss.mode != "multiclass" and loss.from_logits', "hinge"),
+           'return loss.mode != "multiclass" and loss.from_logits', "return loss.hinge"),
     Mutant("union that grows with the foreground", ORDER, "b.sums_along(every - front, counts)",
            "b.sums_along(every, counts)"),
     Mutant("union before a pixel as a difference", ORDER, "for x in (above, through))",

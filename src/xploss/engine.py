@@ -147,7 +147,7 @@ class Problem:
                 own.append(scale_slopes(b, term, slopes[index], cotangent))
                 maps.append(walk.lay_cotangent(term, cotangent) if term.maps else None)
             part = inputs.restore(b, walk.pull(own, maps, dtype), walk.part.layout)
-            total = part if total is None else total + part
+            total = part if total is None else b.add_to(total, part)
         return total
 
 

@@ -491,6 +491,14 @@ class Kernels(Histograms):
         """Σ over the classes, axis 1 of 2 or 3, which is kept."""
         return self.xp.sum(x, axis=1, keepdims=True, dtype=x.dtype)
 
+    def minus(self, x: Array, y: Array, place: Array | None = None) -> Array:
+        """The difference of x and y in the shape of x; it may be in `place`, which may be x."""
+        return x - y
+
+    def lesser(self, x: Array, y: Array) -> Array:
+        """The smaller of each element of two arrays."""
+        return self.xp.minimum(x, y)
+
     def rise_of_lesser(self, p: Array, t: Array) -> Array:
         """The derivative of min(p, t) by p: 1 below t, 0 above, and t where they are equal."""
         xp = self.xp

@@ -63,10 +63,11 @@ class Softmax(Activation):
     @lazy
     def log_p(self) -> Array:
         _, shift, _ = self._parts
-        shifted = self.x - shift
+        b = self.backend
+        shifted = b.minus(self.x, shift)
         if not self.finite:
-            shifted = self.backend.maximum(shifted, -self.half_of_largest)
-        return shifted - self._log_total
+            shifted = b.maximum(shifted, -self.half_of_largest)
+        return b.minus(shifted, self._log_total, shifted)
 
     @lazy
     def _rest(self) -> Array:
@@ -229,11 +230,12 @@ class Softmax(Activation):
         if g is None:
             pulled = b.less(r, self.p, b.add_classes(r))
         else:
-            mean = b.add_classes(self.p * g)
+            mean = b.add_classes(b.multiply(self.p, g))
             if r is not None:
                 mean = mean + b.add_classes(r)
-            pulled = self.p * (g - mean)
-            pulled = pulled if r is None else pulled + r
+            pulled = b.minus(g if g.shape == self.p.shape else _whole(g, self.p, xp), mean)
+            pulled = b.multiply(pulled, self.p, pulled)
+            pulled = pulled if r is None else b.add_to(pulled, r)
         return pulled if spread else weighted(pulled, reading)
 
 

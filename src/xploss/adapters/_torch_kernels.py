@@ -72,6 +72,12 @@ class EagerKernels(EagerLookUps):
     def minimum(self, x: Array, value: float) -> Array:
         return torch.clamp(x, max=value, out=self._fresh(x))
 
+    def minus(self, x: Array, y: Array, place: Array | None = None) -> Array:
+        return torch.sub(x, y, out=self._fresh(x) if place is None else place)
+
+    def lesser(self, x: Array, y: Array) -> Array:
+        return torch.minimum(x, y, out=self._fresh(x))
+
     def power(self, q: Array, exponent: float) -> Array:
         return torch.pow(q, exponent, out=self._fresh(q))
 
@@ -137,7 +143,7 @@ class EagerKernels(EagerLookUps):
         return torch.eq(self.cast(labels, dtype), index, out=out)
 
     def extent(self, x: Array) -> tuple[float, float]:
-        if not x.is_floating_point():
+        if not x.is_floating_point() and x.is_contiguous():
             return super().extent(x)
         # of what is not in one piece, both at once take twice as long
         return float(torch.amin(x)), float(torch.amax(x))

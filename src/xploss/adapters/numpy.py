@@ -267,6 +267,12 @@ class NumpyBackend(FlatBackend):
         out -= 1
         return out
 
+    def minus(self, x: Array, y: Array, place: Array | None = None) -> Array:
+        return np.subtract(x, y, out=place)
+
+    def add_to(self, x: Array, y: Array) -> Array:
+        return np.add(x, y, out=x)
+
     def softmax_pull(
         self,
         p: Array,

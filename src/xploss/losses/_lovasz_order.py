@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from .lovasz import LovaszLoss
 
 
+SORTED = 1 << 18
+"""Classes are sorted together as long as they have no more pixels than this."""
+
+
 @dataclass(frozen=True)
 class Ordered:
     """What sorting a tile gives: loss, Σ w·t and Σ w (R, C), and slopes (k, C, m)."""
@@ -30,11 +34,44 @@ def weights_of_order(loss: LovaszLoss, activation: Activation, reading: Reading)
 
 def _sorted(loss: LovaszLoss, activation: Activation, reading: Reading) -> Ordered:
     b, xp = reading.backend, reading.backend.xp
-    hinge = loss.hinge
-    # an error rounds, where it falls with the margin; the margin itself keeps the order exactly
-    margins = loss.mode != "multiclass" and loss.from_logits
+    margins = _by_margin(loss)
     keys = b.signed(reading.truth) * activation.x if margins else loss.errors(activation, reading)
+    errors = loss.errors(activation, reading) if margins and not loss.hinge else keys
     foreground = reading.truth > 0.5 if reading.labels is None else reading.foreground
+    given = (keys, errors, foreground, reading.weight)
+    samples, classes, pixels = keys.shape
+    step = max(1, SORTED // (samples * pixels))
+    if step >= classes or not b.eager:
+        return _of_classes(loss, reading, *given)
+    # some classes at a time, for what is made of them is many times as large
+    slopes, found = xp.empty_like(keys), []
+    for c in range(0, classes, step):
+        some = (slice(None), slice(c, c + step), slice(None))
+        part = _of_classes(
+            loss, reading, *(x if x is None or x.shape[1] == 1 else x[some] for x in given)
+        )
+        b.write(slopes[some], part.slopes)
+        found.append(part.statistics)
+    value, mass, size = (xp.concat(parts, axis=1) for parts in zip(*found, strict=True))
+    return Ordered((value, mass, size), slopes)
+
+
+def _by_margin(loss: LovaszLoss) -> bool:
+    """Whether errors fall with a margin, which keeps the order exactly where they round."""
+    return loss.mode != "multiclass" and loss.from_logits
+
+
+def _of_classes(
+    loss: LovaszLoss,
+    reading: Reading,
+    keys: Array,
+    errors: Array,
+    foreground: Array,
+    weight: Array | None,
+) -> Ordered:
+    """Sort the errors of some classes, by their keys."""
+    b, xp = reading.backend, reading.backend.xp
+    hinge, margins = loss.hinge, _by_margin(loss)
     shape = keys.shape
 
     def rows(x: Array) -> Array:
@@ -44,14 +81,13 @@ def _sorted(loss: LovaszLoss, activation: Activation, reading: Reading) -> Order
             return x
         return xp.reshape(xp.permute_dims(x, (1, 0, 2)), (1, shape[1], shape[0] * shape[2]))
 
-    weight = None if reading.weight is None else rows(reading.weight)
-    keys, fore = rows(keys), rows(foreground)
+    weight = None if weight is None else rows(weight)
+    keys, errors, fore = rows(keys), rows(errors), rows(foreground)
     # of equal errors the order of the pixels decides, on every backend
     order = xp.argsort(keys, axis=-1, descending=not margins)
     weight = None if weight is None else xp.take_along_axis(weight, order, axis=-1)
     fore = xp.take_along_axis(fore, order, axis=-1)
-    e = rows(loss.errors(activation, reading)) if margins and not hinge else keys
-    e = xp.take_along_axis(e, order, axis=-1)
+    e = xp.take_along_axis(errors, order, axis=-1)
     if hinge:
         e = b.maximum(1 - e, 0.0)
     slope, mass, size = increments(fore, weight, reading.weighted, reading)

@@ -100,7 +100,8 @@ class PointwiseLoss(Term):
         if self._as_one:
             target = self._smoothed(activation, reading)
             return activation.sum_of_both(reading, target), reading.size
-        costs = [share * cost for share, cost, *_ in self._sides(activation, reading)]
+        b = reading.backend
+        costs = [b.multiply(share, cost) for share, cost, *_ in self._sides(activation, reading)]
         if self.apart:
             return (*map(reading.sum, costs), reading.mass, reading.size)
         total = reading.sum(costs[0] if len(costs) == 1 else costs[0] + costs[1])
@@ -167,14 +168,19 @@ class PointwiseLoss(Term):
             target = self._smoothed(activation, reading)
             reading.slopes.add("z", activation.slope_of_both(target, scales[0]))
             return
-        sides = zip(("log_p", "log_q"), (1, -1), self._sides(activation, reading), strict=False)
-        for (name, sign, (share, _, by_cost, by_q)), scale in zip(
+        b, signs = reading.backend, (("log_p", 1), ("log_q", -1))
+        sides = zip(signs, self._sides(activation, reading), strict=False)
+        for ((name, sign), (share, _, by_cost, by_q)), scale in zip(
             sides, scales if self.apart else (scales[0], scales[0]), strict=False
         ):
-            scaled = scale * share
-            reading.slopes.add(name, -scaled if by_cost is None else -scaled * by_cost)
+            scaled = b.multiply(share, -scale)
             if by_q is not None:
-                reading.slopes.add("p", -sign * self.focus * scaled * by_q)
+                by_p = b.multiply(scaled, by_q)
+                factor = b.constant(sign * self.focus, by_p)
+                reading.slopes.add("p", b.multiply(by_p, factor, by_p))
+            if by_cost is not None:
+                scaled = b.multiply(scaled, by_cost, scaled)
+            reading.slopes.add(name, scaled)
 
     def map(self, activation: Activation, reading: Reading, slopes: tuple[Array, ...]) -> Array:
         """The loss of each pixel, (k, 1, m) multi-class, else of each entry, (k, C, m)."""
@@ -260,10 +266,10 @@ class PointwiseLoss(Term):
         """Per side, p and unless multi-class 1 − p: its share of the target, and its `_focal`."""
         b, t, focus = reading.backend, self._smoothed(activation, reading), self.focus
         q = activation.q if focus else None
-        sides = [(t, *_focal(b, q, -activation.log_p, focus))]
+        sides = [(t, *_focal(b, q, _negative(b, activation.log_p), focus))]
         if self.mode != "multiclass":
             p = activation.p if focus else None
-            sides.append((1 - t, *_focal(b, p, -activation.log_q, focus)))
+            sides.append((b.complement(t), *_focal(b, p, _negative(b, activation.log_q), focus)))
         return sides
 
     def _smoothed(self, activation: Activation, reading: Reading) -> Array:
@@ -278,6 +284,10 @@ class PointwiseLoss(Term):
         xp = b.xp
         masked = (t == 0) & (activation.x == -float("inf"))
         return xp.where(masked, xp.zeros_like(t), smoothed)
+
+
+def _negative(backend: Backend, x: Array) -> Array:
+    return backend.multiply(x, backend.constant(-1.0, x))
 
 
 def _focal(

@@ -58,10 +58,10 @@ class RegionLoss(Term):
         if reading.looked_up:
             overlap = reading.sum_true(activation.true(reading))
         elif self.overlap == "min" and not reading.hard:
-            overlap = reading.sum(reading.backend.xp.minimum(p, reading.truth))
+            overlap = reading.sum(reading.backend.lesser(p, reading.truth))
         else:
             overlap = activation.sum_of_overlap(reading)
-        predicted = reading.sum(p if power is None else p * p)
+        predicted = reading.sum(p if power is None else reading.backend.multiply(p, p))
         masks = reading.labels is not None and not reading.looked_up
         mass = reading.sum_where_target(reading.truth) if masks else reading.mass_of(power)
         return overlap, predicted, mass, reading.size
@@ -87,7 +87,7 @@ class RegionLoss(Term):
         by_overlap, by_predicted = (slope[:, :, None] for slope in slopes)
         own = by_predicted
         if self.overlap == "squared":
-            own = 2 * by_predicted * activation.p
+            own = reading.backend.multiply(activation.p, 2 * by_predicted)
         if reading.looked_up:
             reading.slopes.add("p" if self.overlap == "squared" else "p_class", own)
             reading.slopes.add("p_true", reading.at_truth(by_overlap))
