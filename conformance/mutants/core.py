@@ -40,7 +40,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("weights per class lost where classes are added", "losses/pointwise.py",
            "self._together(reading) and not reading.spread", "self._together(reading)"),
     Mutant("samples merged that are apart", "plan.py",
-           "not any(t.per_sample or t.maps for", "not any(t.maps for", "torch"),
+           "if any(t.per_sample or t.maps for", "if any(t.maps for", "torch"),
     Mutant("a plan for adding taken as any other", "plan.py",
            "return make(backend, loss, adding,", "return make(backend, loss, False,"),
     Mutant("cost of unlabelled pixels kept", "activations/softmax.py",

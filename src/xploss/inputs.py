@@ -38,7 +38,10 @@ class Layout:
     def planes(self, backend: Backend, x: Array) -> Array:
         """An array of the call as (N, C or 1, n)."""
         if self.merged:
-            return backend.reshape(x, (1, 1, -1))
+            if self.class_axis is None or x.ndim < len(self.shape):
+                return backend.reshape(x, (1, 1, -1))
+            x = _moved(backend, x, self.class_axis, 0)
+            return backend.reshape(x, (1, x.shape[0], -1))
         return planes(backend, x, self.class_axis, len(self.shape))
 
 
@@ -68,11 +71,12 @@ class Laid:
 
 
 def lay_out(
-    backend: Backend, term: Term, pred: Facts, target: Facts, weight: Facts | None, merged: bool
+    backend: Backend, term: Term, pred: Facts, target: Facts, weight: Facts | None, merges: float
 ) -> Layout:
     """Check the shapes and dtypes of a call, and tell how its arrays are laid out.
 
-    With `merged`, the samples of a binary `pred` are laid out as one.
+    With at most so many classes as `merges`, samples are laid out as one: those of a binary `pred`
+    under a compiler, and those of one pixel.
     """
     _check_pred_dtype(backend, pred)
     shape = pred.shape
@@ -86,10 +90,13 @@ def lay_out(
     _check_target_dtype(backend, target, labels)
     if weight is not None:
         _check_weight(backend, term, shape, weight, axis)
-    merged = merged and axis is None
     samples, pixels = shape[0], prod(without(shape, axis)[1:])
     classes = 1 if axis is None else shape[axis]
-    sizes = (1, 1, samples * pixels) if merged else (samples, classes, pixels)
+    # a compiler computes in the same loop what it adds along one axis, not along two; elsewhere
+    # each operation is a loop along the pixels
+    alike = axis is None if backend.traces else backend.eager and pixels == 1
+    merged = alike and classes <= merges
+    sizes = (1, classes, samples * pixels) if merged else (samples, classes, pixels)
     return Layout(shape, axis, labels, merged, sizes)
 
 
@@ -109,6 +116,9 @@ def restore(backend: Backend, planes: Array, layout: Layout) -> Array:
     shape, axis = layout.shape, layout.class_axis
     if axis is None:
         return backend.reshape(planes, shape)
+    if layout.merged:
+        planes = backend.reshape(planes, (planes.shape[1], *without(shape, axis)))
+        return _moved(backend, planes, 0, axis)
     planes = backend.reshape(planes, (shape[0], planes.shape[1], *without(shape, axis)[1:]))
     return planes if axis == 1 else _moved(backend, planes, 1, axis)
 

@@ -188,6 +188,10 @@ def plan(
     return make(backend, loss, adding, _facts(pred), _facts(target), weighed)
 
 
+_FEW = 16
+"""Classes up to which pointwise losses of samples of one pixel are faster along the samples."""
+
+
 def _facts(x: Array) -> Facts:
     return Facts(tuple(x.shape), x.dtype)
 
@@ -202,12 +206,13 @@ def _made(
 ) -> Plan:
     parts: dict[tuple[str, bool, int], Part] = {}
     terms: list[tuple[float, Term]] = []
-    # a compiler computes in the same loop what it adds along one axis, not along two
-    merged = backend.traces and not any(t.per_sample or t.maps for _, t in loss.terms)
+    merges = 0.0 if any(t.per_sample or t.maps for _, t in loss.terms) else float("inf")
+    if all(t.pointwise for _, t in loss.terms):
+        merges = min(merges, _FEW)
     for index, (factor, term) in enumerate(loss.terms):
         key = (term.mode, term.from_logits, place(term.class_axis, len(pred.shape)))
         if key not in parts:
-            layout = inputs.lay_out(backend, term, pred, target, weight, merged)
+            layout = inputs.lay_out(backend, term, pred, target, weight, merges)
             parts[key] = Part(backend, layout, pred, target, weight, adding, [])
         part = parts[key]
         inputs.check_term(term, part.layout)
