@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from ._torch_watch import in_dispatch_mode
 from .numpy import BACKEND as NUMPY
 
 if TYPE_CHECKING:
@@ -17,15 +18,9 @@ if TYPE_CHECKING:
 
 def run(function: Callable[[Array, Plan], Array], array: Array, plan: Plan) -> Array:
     """Call `function(array, plan)` with an array of NumPy, if the tensor may become one."""
-    if plan.backend.traces or _is_watched() or not plan.backend.on_host(array):
+    if plan.backend.traces or in_dispatch_mode() or not plan.backend.on_host(array):
         # many small blocks would make a graph long
         return function(array, plan._replace(staged=bool(torch.compiler.is_compiling())))
     # of a copy: torch would not resize the memory of a tensor that NumPy has
     found = function(array.clone().numpy(force=True), plan._replace(backend=NUMPY))
     return torch.from_numpy(np.asarray(found))
-
-
-def _is_watched() -> bool:
-    """Whether somebody sees the operations on plain tensors."""
-    watched: bool = torch._C._len_torch_dispatch_stack() > 0  # noqa: SLF001
-    return watched

@@ -14,6 +14,7 @@ from ..engine import Problem
 from ._torch_call import State
 from ._torch_eager import EagerBackend
 from ._torch_graph import KINDS
+from ._torch_watch import in_dispatch_mode
 from .numpy import BACKEND as NUMPY
 
 if TYPE_CHECKING:
@@ -86,8 +87,7 @@ def is_small(*arrays: Any) -> bool:
             and not x.is_nested
         ):
             return False
-    unwatched: bool = torch._C._len_torch_dispatch_stack() == 0  # noqa: SLF001
-    return unwatched
+    return not in_dispatch_mode()
 
 
 def _own(x: Array | None) -> Any:

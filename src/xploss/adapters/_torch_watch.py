@@ -21,6 +21,12 @@ def is_watched(*arrays: Any) -> bool:
     return any(map(_is_more, arrays))
 
 
+def in_dispatch_mode() -> bool:
+    """Whether a mode, as that of fake tensors, sees the operations on plain tensors."""
+    watched: bool = torch._C._len_torch_dispatch_stack() > 0  # noqa: SLF001
+    return watched
+
+
 def transforms() -> bool:
     """Whether a transformation of torch.func is at work."""
     active: bool = torch._C._are_functorch_transforms_active()  # noqa: SLF001
